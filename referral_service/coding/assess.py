@@ -1,0 +1,214 @@
+"""The facts of a referral -> is it a dystonia, which code, how sure, and why: one pure function.
+
+The referral's own words and codes (reason, request, remark) decide; background only where they name no readable
+reason. Something else needs positive evidence for every reason. In doubt the answer is undetermined: a human.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from referral_service.coding.cause import coded_drug
+from referral_service.coding.choose import Candidate, Choice, candidates_of, choose
+from referral_service.coding.concepts import Kind, Vocabulary
+from referral_service.coding.reading import FactReading, Found, read_fact, stronger
+from referral_service.coding.red_flags import RedFlag, red_flags_of
+from referral_service.policy import Policy
+from referral_service.referral import AgeInterval, Assertion, Certainty, CodePair, Coding, Evidence, Fact, Flag, Place
+
+
+_OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
+_ATC = "http://www.whocc.no/atc"
+_POINTS_HERE = frozenset({Kind.DYSTONIA, Kind.NEIGHBOUR})
+_MOVING = frozenset({Kind.DYSTONIA, Kind.NEIGHBOUR, Kind.MOVEMENT})
+_BY_KIND = (
+    ("only-neighbour", frozenset({Kind.NEIGHBOUR})),
+    ("movement-without-diagnosis", frozenset({Kind.MOVEMENT, Kind.TONE, Kind.RED_FLAG})),
+)
+_BY_ASSERTION = (
+    ("only-negated", Assertion.NEGATED),
+    ("only-family", Assertion.FAMILY),
+    ("only-historical", Assertion.HISTORICAL),
+)
+
+
+class Indication(StrEnum):
+    DYSTONIA = "dystonia"
+    UNDETERMINED = "undetermined"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """``why`` is a stable code when the indication is not a dystonia, else empty."""
+
+    indication: Indication
+    why: str
+    code: CodePair | None
+    alternatives: tuple[CodePair, ...]
+    certainty: Certainty | None
+    flags: tuple[Flag, ...]
+    evidence: tuple[Evidence, ...]
+    red_flags: tuple[RedFlag, ...]
+
+
+def assess(
+    facts: Sequence[Fact], vocabulary: Vocabulary, policy: Policy, age: AgeInterval | None
+) -> Assessment:
+    """What the facts of one referral say. Never raises for any text; the same input gives the same answer."""
+    readings, contradicted = _settled([read_fact(fact, vocabulary, policy) for fact in facts])
+    candidates = candidates_of(readings, policy)
+    own = [r for r in readings if r.fact.place in _OWN]
+    ours = [c for c in candidates if c.found.fact.place in _OWN]
+    background = [c for c in candidates if c.found.fact.place is Place.BACKGROUND]
+    indication, why = _indication(readings, own, ours, background)
+    used = ours or background
+    choice = choose(used, readings, vocabulary) if indication is Indication.DYSTONIA else None
+    red_flags = red_flags_of(readings, candidates, policy, age)
+    listed = _moves_now(readings) and _drug_is_listed(readings)
+    return Assessment(
+        indication=indication,
+        why=why,
+        code=choice.code if choice else None,
+        alternatives=choice.alternatives if choice else (),
+        certainty=choice.certainty if choice else None,
+        flags=tuple(_flags(choice, contradicted, listed, red_flags)),
+        evidence=tuple(_evidence(readings)),
+        red_flags=red_flags,
+    )
+
+
+def _settled(readings: list[FactReading]) -> tuple[list[FactReading], bool]:
+    """A G24 code whose own words all speak against it counts as those words say."""
+    said: dict[str, list[Found]] = {}
+    for reading in readings:
+        for found in reading.found:
+            if found.start is not None and found.meaning.kind is Kind.DYSTONIA:
+                said.setdefault(reading.fact.concept, []).append(found)
+    against = {concept: found[0] for concept, found in said.items() if not any(f.is_current for f in found)}
+    settled = [replace(r, found=tuple(_against(f, against.get(r.fact.concept)) for f in r.found)) for r in readings]
+    changed = any(new is not old for a, b in zip(settled, readings, strict=True)
+                  for new, old in zip(a.found, b.found, strict=True))  # fmt: skip
+    return settled, changed
+
+
+def _against(found: Found, words: Found | None) -> Found:
+    coded = found.start is None and found.meaning.kind is Kind.DYSTONIA and found.is_current
+    if words is None or not coded:
+        return found
+    assertion = stronger(found.assertion, words.assertion)
+    return replace(found, assertion=assertion, clear=words.clear, rule="text-against-code")
+
+
+def _indication(
+    readings: Sequence[FactReading], own: Sequence[FactReading], ours: Sequence[Candidate], background: Sequence[Candidate]
+) -> tuple[Indication, str]:
+    if ours:
+        return Indication.DYSTONIA, ""
+    why = _why_undetermined(own)
+    if why:
+        return Indication.UNDETERMINED, why
+    if _is_elsewhere(own):
+        beside = any(f.meaning.kind in _POINTS_HERE and f.assertion.is_current
+                     for r in readings if r.fact.place is Place.BACKGROUND for f in r.found)  # fmt: skip
+        return (Indication.UNDETERMINED, "background-beside-other-reason") if beside else (Indication.ELSEWHERE, "elsewhere")
+    if any(_is_reason(r) and r.is_elsewhere for r in own):
+        return Indication.UNDETERMINED, "other-reason-unsure"
+    if background:
+        return Indication.DYSTONIA, ""
+    behind = [r for r in readings if r.fact.place in (Place.BACKGROUND, Place.FAMILY)]
+    return Indication.UNDETERMINED, _why_undetermined(behind) or "no-readable-reason"
+
+
+def _why_undetermined(readings: Sequence[FactReading]) -> str:
+    """The reason why facts that name something near dystonia do not settle it; empty when they name nothing near."""
+    found = [f for r in readings for f in r.found]
+    of_dystonia = [f for f in found if f.meaning.kind is Kind.DYSTONIA]
+    if any(not f.clear for f in of_dystonia):
+        return "assertion-unclear"
+    for why, assertion in _BY_ASSERTION:
+        if any(f.assertion is assertion for f in of_dystonia):
+            return why
+    for why, kinds in _BY_KIND:
+        if any(f.meaning.kind in kinds for f in found):
+            return why
+    return "language-not-read" if any(r.is_foreign for r in readings) else ""
+
+
+def _is_reason(reading: FactReading) -> bool:
+    return reading.fact.place is Place.REASON
+
+
+def _is_elsewhere(own: Sequence[FactReading]) -> bool:
+    """Every reason is surely something else; without a coded or worded reason, the remarks must be."""
+    places = (Place.REASON,) if any(_is_reason(r) for r in own) else (Place.REMARK,)
+    concepts: dict[str, list[FactReading]] = {}
+    for reading in own:
+        if reading.fact.place in places:
+            concepts.setdefault(reading.fact.concept, []).append(reading)
+    remarks = (r for r in own if r.fact.place is Place.REMARK and r.text is not None)
+    return (
+        bool(concepts)
+        and all(any(r.is_elsewhere for r in group) for group in concepts.values())
+        and all(r.is_elsewhere or (r.text is not None and r.text.is_plain) for r in remarks)
+    )
+
+
+def _moves_now(readings: Iterable[FactReading]) -> bool:
+    return any(f.is_current and f.meaning.kind in _MOVING for r in readings for f in r.found)
+
+
+def _drug_is_listed(readings: Iterable[FactReading]) -> bool:
+    """A causative drug in the medication or in the referral's own words. Weak signals are not inferred from a list."""
+    for reading in readings:
+        place, stance = reading.fact.place, reading.fact.stance
+        if stance in (Assertion.NEGATED, Assertion.FAMILY) or place not in (*_OWN, Place.MEDICATION):
+            continue
+        coded = coded_drug(reading.fact)
+        if coded is not None and coded.strong:
+            return True
+        mentions = reading.text.mentions if reading.text is not None else ()
+        if any(m.entry.drug and m.entry.drug.strong and m.assertion.is_current for m in mentions):
+            return True
+    return False
+
+
+def _flags(
+    choice: Choice | None, contradicted: bool, listed: bool, red_flags: Sequence[RedFlag]
+) -> Iterable[Flag]:
+    if choice is not None and choice.is_contested:
+        yield Flag.CODE_CONTESTABLE
+    if contradicted or (choice is not None and choice.is_conflict):
+        yield Flag.CODE_CONFLICT
+    if listed and not (choice and choice.code.cm.code.startswith("G24.0")):
+        yield Flag.POSSIBLE_DRUG_INDUCED
+    if red_flags:
+        yield Flag.RED_FLAG
+
+
+def _evidence(readings: Iterable[FactReading]) -> Iterable[Evidence]:
+    """Every finding in document order, with the causative drugs."""
+    for reading in readings:
+        rows = [(f.start or 0, f.evidence) for f in reading.found if f.meaning.kind is not Kind.CONTEXT]
+        yield from (evidence for _, evidence in sorted([*rows, *_drugs(reading)], key=lambda row: row[0]))
+
+
+def _drugs(reading: FactReading) -> Iterable[tuple[int, Evidence]]:
+    fact = reading.fact
+    coded = coded_drug(fact)
+    if coded is not None:
+        yield 0, Evidence(fact.expression, Coding(_ATC, coded.atc, coded.name), fact.stance or Assertion.AFFIRMED, "drug:code")
+    if reading.text is None:
+        return
+    where = fact.expression if fact.coding is None else f"{fact.expression}.display"
+    for mention in reading.text.mentions:
+        drug = mention.entry.drug
+        if drug is not None:
+            span = reading.text.text[mention.start : mention.end]
+            finding = Coding(_ATC, drug.atc, drug.name)
+            assertion = stronger(mention.assertion, fact.stance)
+            yield mention.start, Evidence(
+                where, finding, assertion, mention.rule, mention.start, mention.end, span
+            )

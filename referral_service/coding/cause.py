@@ -1,0 +1,115 @@
+"""What narrows a dystonia: a drug that is said to be the cause, its time course, a body site, a known other cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from referral_service.coding.assertion import Mention
+from referral_service.coding.codes import system_of
+from referral_service.coding.lexicon import Drug, sites_by_code
+from referral_service.coding.reading import FactReading
+from referral_service.coding.tables import table
+from referral_service.referral import Assertion, Fact
+
+
+ACUTE, SUBACUTE, OTHER_DRUG = "G24.02", "G24.01", "G24.09"
+_NEAR_DRUG = 5
+_NEAR_SITE = 9
+_OTHERS = frozenset({Assertion.NEGATED, Assertion.FAMILY})
+_NARROWING_REGIONS = frozenset({"neck", "face", "eyelids"})
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    region: str
+    code: str
+
+
+class Surroundings:
+    """The drugs, sites and causes of one text, by sentence."""
+
+    def __init__(self, mentions: Sequence[Mention]) -> None:
+        self.sites: dict[int, list[Mention]] = {}
+        self.drugs: dict[int, list[Mention]] = {}
+        self.causes: dict[int, list[Mention]] = {}
+        self.kinds: set[tuple[str, str]] = set()
+        for mention in mentions:
+            if mention.assertion in _OTHERS:
+                continue
+            if mention.entry.site is not None:
+                self.sites.setdefault(mention.sentence, []).append(mention)
+            if mention.entry.drug is not None:
+                self.drugs.setdefault(mention.sentence, []).append(mention)
+            if mention.entry.causes:
+                self.causes.setdefault(mention.sentence, []).append(mention)
+                self.kinds.update(mention.entry.causes)
+        self.stated = {n for n, drugs in self.drugs.items() if _is_stated(drugs, self.causes.get(n, ()))}
+        self.alone = {n for n, causes in self.causes.items() if any(_is(c, "drug-alone") for c in causes)}
+
+    def drug_is_cause(self, sentence: int) -> bool:
+        """Said in the sentence of the finding, or in the one before or after when that names no finding of its own."""
+        return sentence in self.stated or sentence in self.alone
+
+    def course(self, sentence: int) -> str:
+        said = {value for cause in self.causes.get(sentence, ()) for kind, value in cause.entry.causes if kind == "course"}
+        return "acute" if "acute" in said else "tardive" if "tardive" in said else ""
+
+    def nearest_site(self, mention: Mention) -> Site | None:
+        near = [s for s in self.sites.get(mention.sentence, ())[:64] if abs(s.word - mention.word) <= _NEAR_SITE]
+        if not near:
+            return None
+        best = min(near, key=lambda site: abs(site.word - mention.word))
+        assert best.entry.site is not None
+        return Site(*best.entry.site)
+
+
+def _is(mention: Mention, kind: str) -> bool:
+    return any(name == kind for name, _ in mention.entry.causes)
+
+
+def _is_stated(drugs: Sequence[Mention], causes: Iterable[Mention]) -> bool:
+    """A word of cause just before the drug ("after IV metoclopramide") or just after it ("metoclopramide-induced")."""
+    words = sorted(cause.word for cause in causes if _is(cause, "drug"))
+    spots = {near for word in words for near in range(word - 2, word + _NEAR_DRUG + 1)}
+    return any(drug.word in spots for drug in drugs)
+
+
+def drug_code(code: str, text: str, course: str, tardive: str) -> str:
+    """ICD-10-CM for a dystonia caused by a drug: acute G24.02, dyskinesia of face, jaw or eyelids G24.01, else G24.09."""
+    if course == "acute":
+        return ACUTE
+    if "dyskin" in text.lower() or code in ("G24.4", "G24.5"):
+        return SUBACUTE
+    return tardive if course == "tardive" else OTHER_DRUG
+
+
+def is_narrowing(site: Site) -> bool:
+    return site.region in _NARROWING_REGIONS
+
+
+def sites_of(readings: Iterable[FactReading]) -> list[Site]:
+    """The sites that facts name, by SNOMED CT body structure or in words."""
+    sites = []
+    for reading in readings:
+        coding = reading.fact.coding
+        if coding is not None and system_of(coding.system).kind == "snomed" and coding.code in sites_by_code():
+            sites.append(Site(*sites_by_code()[coding.code]))
+        elif reading.text is not None:
+            sites += [Site(*m.entry.site) for m in reading.text.mentions if m.entry.site and m.assertion not in _OTHERS]
+    return sites
+
+
+_CODED: Mapping[str, str] = {"atc": "atc", "http://www.nlm.nih.gov/research/umls/rxnorm": "rxnorm"}
+
+
+def coded_drug(fact: Fact) -> Drug | None:
+    """A causative drug by its ATC or RxNorm code."""
+    if fact.coding is None:
+        return None
+    system = system_of(fact.coding.system)
+    column = _CODED.get(system.kind) or _CODED.get(system.canonical.rstrip("/"))
+    if column is None:
+        return None
+    rows = (row for row in table("drugs") if row[column] == fact.coding.code)
+    return next((Drug(row["drug"], row["atc"], row["strength"] == "strong") for row in rows), None)

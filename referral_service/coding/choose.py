@@ -1,0 +1,186 @@
+"""From the current dystonia findings of a referral to one ICD-10-CM code, its alternatives and the doubts about it.
+
+The order, most specific first: stated drug cause (G24.02, .01, .09), genetic (G24.1), site (G24.3, .4, .5), idiopathic
+nonfamilial (G24.2), other specified (G24.8), unspecified (G24.9). A plain statement wins over a hedged one, and a code
+that says more over G24.9. Source: ICD-10-CM Tabular List G24 and the Index under Dystonia, Dyskinesia, Torticollis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from referral_service.coding.cause import Site, Surroundings, drug_code, is_narrowing, sites_of
+from referral_service.coding.concepts import Kind, Meaning, Vocabulary
+from referral_service.coding.reading import FactReading, Found
+from referral_service.policy import Policy
+from referral_service.referral import Assertion, Certainty, CodePair, Fact, Place
+
+
+_DRUG, _GENETIC, _OTHER, _UNSPECIFIED = "G24.0", "G24.1", "G24.8", "G24.9"
+_RANKS = {"G24.02": 0, "G24.01": 0, "G24.09": 0, "G24.1": 2, "G24.3": 3, "G24.4": 3, "G24.5": 3, "G24.2": 4, "G24.8": 5}
+_LAST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A finding with the code that its surroundings narrow it to."""
+
+    found: Found
+    code: str
+    contested: bool
+    alternatives: tuple[str, ...]
+    generic: bool
+    broad: bool
+    order: int
+
+    @property
+    def is_suspected(self) -> bool:
+        return self.found.assertion is Assertion.SUSPECTED
+
+    @property
+    def from_text(self) -> bool:
+        return self.found.start is not None
+
+    @property
+    def key(self) -> tuple[bool, bool, bool, int, int]:
+        header = 1 if self.generic and self.code.startswith(_DRUG) else 0
+        rank = _RANKS.get(self.code, _LAST) + header
+        return (self.code == _UNSPECIFIED, self.is_suspected, self.broad, rank, self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    code: CodePair
+    alternatives: tuple[CodePair, ...]
+    certainty: Certainty
+    is_contested: bool
+    is_conflict: bool
+
+
+def candidates_of(readings: Sequence[FactReading], policy: Policy) -> list[Candidate]:
+    """The current dystonia findings, and neighbours that a stated drug cause makes a dystonia, in document order."""
+    sites = sites_of(r for r in readings if r.fact.place is Place.SITE)
+    named: dict[str, list[Site]] = {}
+    for reading in readings:
+        if reading.fact.coding is None and reading.text is not None:
+            named.setdefault(reading.fact.concept, []).extend(sites_of([reading]))
+    candidates: list[Candidate] = []
+    for reading in readings:
+        around = Surroundings(reading.text.mentions if reading.text else ())
+        beside = (*named.get(reading.fact.concept, ()), *sites)
+        for found in reading.found:
+            candidate = _candidate(found, around, beside, policy, len(candidates)) if found.is_current else None
+            if candidate is not None:
+                candidates.append(candidate)
+    return candidates
+
+
+def _candidate(
+    found: Found, around: Surroundings, sites: Sequence[Site], policy: Policy, order: int
+) -> Candidate | None:
+    meaning = found.meaning
+    by_drug = found.mention is not None and around.drug_is_cause(found.mention.sentence)
+    if meaning.kind is not Kind.DYSTONIA and not (by_drug and meaning.with_drug):
+        return None
+    plain = Candidate(
+        found, meaning.code or meaning.with_drug, meaning.contested or bool(meaning.switch), meaning.alternatives,
+        meaning.generic, meaning.broad, order,
+    )  # fmt: skip
+    if by_drug and found.mention is not None:
+        return _by_drug(plain, around.course(found.mention.sentence), policy)
+    return _narrowed(plain, around, sites)
+
+
+def _by_drug(plain: Candidate, course: str, policy: Policy) -> Candidate:
+    meaning = plain.found.meaning
+    if meaning.kind is not Kind.DYSTONIA:
+        return replace(plain, contested=True, alternatives=())
+    if plain.code.startswith(_DRUG) or plain.code == _GENETIC:
+        return plain
+    code = drug_code(plain.code, plain.found.text or "", course, policy.contestable.get("tardive-dystonia", "G24.09"))
+    kept = () if plain.code == _UNSPECIFIED else (plain.code,)
+    return replace(plain, code=code, contested=bool(kept), alternatives=kept, generic=False, broad=False)
+
+
+def _narrowed(plain: Candidate, around: Surroundings, sites: Sequence[Site]) -> Candidate:
+    mention = plain.found.mention
+    site = (around.nearest_site(mention) if mention else None) or next(iter(sites), None)
+    if plain.code != _UNSPECIFIED:
+        focal = plain.broad and "focal" in (plain.found.text or "").lower()
+        fits = focal and site is not None and is_narrowing(site)
+        return replace(plain, code=site.code, broad=False) if fits and site else plain
+    kinds = {kind for kind, _ in around.kinds}
+    if "genetic" in kinds:
+        return replace(plain, code=_GENETIC, generic=False, contested=True, alternatives=(_UNSPECIFIED,))
+    if site is not None:
+        return replace(plain, code=site.code, generic=False, contested=False, alternatives=())
+    if "acquired" in kinds:
+        return replace(plain, code=_OTHER, generic=False, contested=True, broad=True, alternatives=(_UNSPECIFIED,))
+    return plain
+
+
+def choose(
+    candidates: Sequence[Candidate], readings: Iterable[FactReading], vocabulary: Vocabulary
+) -> Choice:
+    """The winner of the stated order; the others, and what coders could defend instead, are alternatives."""
+    ranked = sorted(candidates, key=lambda candidate: candidate.key)
+    best = ranked[0]
+    others = [c.code for c in ranked[1:] if c.code != _UNSPECIFIED]
+    same = [code for c in ranked if c.code == best.code for code in c.alternatives]
+    codes = dict.fromkeys(code for code in (*same, *others) if code != best.code and code in vocabulary.pairs)
+    header = best.generic and best.contested
+    return Choice(
+        code=vocabulary.pairs[best.code],
+        alternatives=tuple(vocabulary.pairs[code] for code in codes),
+        certainty=_certainty(best, ranked),
+        is_contested=header or any(c.contested for c in ranked if c.code == best.code and not (c.generic and c is not best)),
+        is_conflict=_conflicts(ranked) or _contradicted(candidates, readings),
+    )
+
+
+def _certainty(best: Candidate, ranked: Sequence[Candidate]) -> Certainty:
+    """The words outrank the code: a coded diagnosis beside a hedge about the same thing is suspected."""
+    if best.is_suspected:
+        return Certainty.SUSPECTED
+    if best.from_text:
+        return Certainty.CONFIRMED
+    said = [c for c in ranked if c.from_text and (c.code == best.code or c.generic or c.broad)]
+    return Certainty.SUSPECTED if said and all(c.is_suspected for c in said) else Certainty.CONFIRMED
+
+
+def _conflicts(ranked: Sequence[Candidate]) -> bool:
+    """A code and the text, or two codes, that name different things and not merely less of the same."""
+    coded = {c.code: c for c in ranked if not c.from_text}
+    said = {c.code: c for c in ranked if c.from_text}
+    pairs = [(a, b) for a in coded.values() for b in (*coded.values(), *said.values())]
+    return any(not _agree(a, b) for a, b in pairs)
+
+
+def _agree(first: Candidate, second: Candidate) -> bool:
+    if first.code == second.code or first.broad or second.broad or _UNSPECIFIED in (first.code, second.code):
+        return True
+    if first.code in second.alternatives or second.code in first.alternatives:
+        return True
+    both_drug = first.code.startswith(_DRUG) and second.code.startswith(_DRUG)
+    return both_drug and (first.generic or second.generic)
+
+
+def _contradicted(candidates: Sequence[Candidate], readings: Iterable[FactReading]) -> bool:
+    """In one concept: a G24 code beside words, or words beside a code, that ICD does not let stand for the same."""
+    coded = {(c.found.fact.concept, c.found.fact.expression) for c in candidates if not c.from_text}
+    said = {(c.found.fact.concept, c.found.fact.expression) for c in candidates if c.from_text}
+    rivals = [f for r in readings for f in r.found if f.is_current and _is_rival(f.meaning, f.fact)]
+    return any(
+        concept == rival.fact.concept and expression != rival.fact.expression
+        for rival in rivals
+        for concept, expression in (coded if rival.start is not None else said)
+    )
+
+
+def _is_rival(meaning: Meaning, fact: Fact) -> bool:
+    return meaning.excludes_g24 or (meaning.kind is Kind.ELSEWHERE and fact.coding is not None)
+
+
+def codes_by_found(candidates: Iterable[Candidate]) -> Mapping[int, str]:
+    return {id(candidate.found): candidate.code for candidate in candidates}

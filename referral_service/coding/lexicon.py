@@ -1,0 +1,208 @@
+"""Everything that is looked for in text, in one trie of words: terms, triggers, drugs, sites, causes.
+
+Longest match from each word, so that "no family history of" wins over "no" and "biliary dyskinesia" over "dyskinesia".
+A long word one slip away from a word of dystonia (one letter missing, added, changed or swapped) is read as that word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
+
+from referral_service.coding.concepts import NUMBER, Kind, Meaning, Vocabulary, words_of
+from referral_service.coding.tables import table
+from referral_service.coding.text import LOOKS_BACK, LOOKS_FORWARD, Sentence, is_number
+from referral_service.coding.words import is_known_word
+
+
+_TYPO_FROM = 8
+"""Words shorter than this are too easily another word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Words that say how a finding is meant; ``reach`` is how many words away it still holds, 0 for the clause."""
+
+    assertion: str
+    direction: str
+    reach: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drug:
+    name: str
+    atc: str
+    strong: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """All that one phrase can be."""
+
+    meanings: tuple[Meaning, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    drug: Drug | None = None
+    site: tuple[str, str] | None = None
+    causes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_item(self) -> bool:
+        """Something that can be affirmed or negated."""
+        return bool(self.meanings or self.drug or self.site or self.causes)
+
+
+@dataclass(slots=True)
+class Node:
+    below: dict[str, Node] = field(default_factory=dict)
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """``entry`` at words ``first`` to ``last`` (inclusive) of a sentence; a word that means nothing has no entry."""
+
+    first: int
+    last: int
+    entry: Entry | None
+
+
+class Lexicon:
+    """The trie of one vocabulary and the package's tables."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.root = Node()
+        for term, meanings in vocabulary.terms.items():
+            self._add(tuple(term.split()), meanings=meanings)
+        _add_tables(self._add)
+        self._typos = _typo_index(vocabulary.terms)
+
+    def _add(self, words: tuple[str, ...], **parts: object) -> None:
+        node = self.root
+        for word in words:
+            node = node.below.setdefault(NUMBER if is_number(word) else word, Node())
+        node.entry = _merged(node.entry or Entry(), parts)
+
+    def matches(self, sentence: Sentence) -> list[Match]:
+        """The sentence from left to right as longest matches and the words between them."""
+        found, at = [], 0
+        while at < len(sentence):
+            entry, last = self._longest(sentence, at)
+            found.append(Match(at, last, entry))
+            at = last + 1
+        return found
+
+    def _longest(self, sentence: Sentence, at: int) -> tuple[Entry | None, int]:
+        node, entry, last = self.root, None, at
+        for here in range(at, len(sentence)):
+            word = sentence[here]
+            if here > at and not set(word.before) <= {",", "/"}:
+                break
+            below = self._below(node, word.text)
+            if below is None:
+                break
+            node = below
+            if node.entry is not None and not (here > at and _crosses_comma(sentence, at, here, node.entry)):
+                entry, last = node.entry, here
+        return entry, last
+
+    def _below(self, node: Node, word: str) -> Node | None:
+        below = node.below.get(word)
+        if below is None and is_number(word):
+            return node.below.get(NUMBER)
+        if below is None and len(word) >= _TYPO_FROM:
+            meant = self._meant(word)
+            return node.below.get(meant) if meant else None
+        return below
+
+    def _meant(self, word: str) -> str | None:
+        if is_known_word(word) or word in self._typos.words:
+            return None
+        return self._typos.meant(word)
+
+
+def _crosses_comma(sentence: Sentence, first: int, last: int, entry: Entry) -> bool:
+    """Only names are inverted with a comma ("dystonia, cervical"); triggers are not."""
+    return not entry.meanings and any(sentence[at].before for at in range(first + 1, last + 1) if "," in sentence[at].before)
+
+
+def _merged(entry: Entry, parts: Mapping[str, object]) -> Entry:
+    joined = {name: getattr(entry, name) + value if isinstance(value, tuple) and name != "site" else value
+              for name, value in parts.items()}  # fmt: skip
+    return replace(entry, **joined)  # type: ignore[arg-type]
+
+
+def _words(phrase: str) -> tuple[str, ...]:
+    marks = {LOOKS_FORWARD, LOOKS_BACK}
+    spaced = phrase if phrase in marks else phrase.replace("?", f" {LOOKS_FORWARD} ")
+    return tuple(word for part in spaced.split() for word in ((part,) if part in marks else words_of(part)))
+
+
+def _add_tables(add: object) -> None:
+    assert callable(add)
+    for row in table("triggers"):
+        name = "-".join(_words(row["phrase"])).replace(LOOKS_FORWARD, "question").replace(LOOKS_BACK, "question")
+        reach = int(row["reach"] or 0)
+        rule = f"{row['assertion']}:{name}"
+        add(_words(row["phrase"]), triggers=(Trigger(row["assertion"], row["direction"], reach, rule),))
+    for row in table("drugs"):
+        add(words_of(row["name"]), drug=Drug(row["drug"], row["atc"], row["strength"] == "strong"))
+    for row in table("sites"):
+        if row["system"] == "text":
+            add(words_of(row["term"]), site=(row["region"], row["code"]))
+    for row in table("causes"):
+        add(words_of(row["term"]), causes=((row["kind"], row["value"]),))
+
+
+@dataclass(frozen=True, slots=True)
+class Typos:
+    """Words with one letter left out -> the words they come from (Damerau 1964, doi:10.1145/363958.363994)."""
+
+    words: frozenset[str]
+    shorter: Mapping[str, tuple[str, ...]]
+
+    def meant(self, word: str) -> str | None:
+        for short in (word, *_shorter(word)):
+            for target in self.shorter.get(short, ()):
+                if _is_one_slip(word, target):
+                    return target
+        return None
+
+
+def _typo_index(terms: Mapping[str, tuple[Meaning, ...]]) -> Typos:
+    every = frozenset(word for term in terms for word in term.split())
+    shorter: dict[str, tuple[str, ...]] = {}
+    for word in _of_dystonia(terms):
+        for short in {word, *_shorter(word)}:
+            shorter[short] = (*shorter.get(short, ()), word)
+    return Typos(every, shorter)
+
+
+def _of_dystonia(terms: Mapping[str, tuple[Meaning, ...]]) -> Iterable[str]:
+    names = (term for term, meanings in terms.items() if any(m.kind in (Kind.DYSTONIA, Kind.NEIGHBOUR) for m in meanings))
+    return sorted({word for term in names for word in term.split() if len(word) >= _TYPO_FROM})
+
+
+def _shorter(word: str) -> list[str]:
+    return [word[:at] + word[at + 1 :] for at in range(len(word))]
+
+
+def _is_one_slip(word: str, target: str) -> bool:
+    if len(word) != len(target):
+        return True
+    wrong = [at for at in range(len(word)) if word[at] != target[at]]
+    if len(wrong) == 1:
+        return True
+    return len(wrong) == 2 and wrong[1] == wrong[0] + 1 and word[wrong[0]] + word[wrong[1]] == target[wrong[1]] + target[wrong[0]]
+
+
+@lru_cache(maxsize=4)
+def lexicon_of(vocabulary: Vocabulary) -> Lexicon:
+    return Lexicon(vocabulary)
+
+
+@cache
+def sites_by_code() -> Mapping[str, tuple[str, str]]:
+    """SNOMED CT body structures -> (region, ICD-10-CM code)."""
+    return {row["term"]: (row["region"], row["code"]) for row in table("sites") if row["system"] != "text"}

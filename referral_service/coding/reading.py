@@ -1,0 +1,197 @@
+"""One fact -> what it says: findings with their assertion, or that it cannot be read, or is surely something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from referral_service.coding import words
+from referral_service.coding.assertion import Mention, mentions_in
+from referral_service.coding.codes import read_code, resolve
+from referral_service.coding.concepts import Kind, Meaning, Vocabulary
+from referral_service.coding.lexicon import Match, lexicon_of
+from referral_service.coding.text import Sentence, sentences
+from referral_service.policy import Policy
+from referral_service.referral import Assertion, Evidence, Fact, Place
+
+
+_SILENT = frozenset({Kind.ELSEWHERE, Kind.CONTEXT})
+_CONTEXTS = {"neck": ("neck",), "drug": ("drug-context",)}
+_ORDER = (Assertion.AFFIRMED, Assertion.SUSPECTED, Assertion.HISTORICAL, Assertion.FAMILY, Assertion.NEGATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One finding of one fact. ``start`` and ``end`` are absent when a code said it."""
+
+    fact: Fact
+    expression: str
+    meaning: Meaning
+    assertion: Assertion
+    rule: str
+    clear: bool = True
+    start: int | None = None
+    end: int | None = None
+    text: str | None = None
+    mention: Mention | None = None
+
+    @property
+    def is_current(self) -> bool:
+        return self.clear and self.assertion.is_current
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence(
+            self.expression, self.meaning.finding, self.assertion, self.rule, self.start, self.end, self.text
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TextReading:
+    """``mentions`` also hold drugs, sites and causes; ``other`` is the span of the word that shows another field."""
+
+    text: str
+    mentions: tuple[Mention, ...] = ()
+    is_foreign: bool = False
+    is_plain: bool = False
+    other: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FactReading:
+    fact: Fact
+    found: tuple[Found, ...] = ()
+    text: TextReading | None = None
+    is_elsewhere: bool = False
+
+    @property
+    def is_foreign(self) -> bool:
+        return self.text is not None and self.text.is_foreign
+
+
+def stronger(first: Assertion, second: Assertion | None) -> Assertion:
+    """Of two assertions of one finding, the one that says more against a current finding."""
+    return first if second is None or _ORDER.index(first) >= _ORDER.index(second) else second
+
+
+def read_text(text: str, declared: str | None, vocabulary: Vocabulary, policy: Policy) -> TextReading:
+    """The mentions of a text in a language that is switched on."""
+    if declared is not None and declared.split("-", 1)[0].lower() not in policy.languages:
+        return TextReading(text, is_foreign=True)
+    lexicon = lexicon_of(vocabulary)
+    split = sentences(text)
+    matched = [lexicon.matches(sentence) for sentence in split]
+    every = [word.text for sentence in split for word in sentence]
+    tongue = words.tongue(every, declared)
+    if tongue is words.Tongue.OTHER or (tongue is words.Tongue.ENGLISH and "en" not in policy.languages):
+        return TextReading(text, is_foreign=True)
+    mentions = [m for n, (s, f) in enumerate(zip(split, matched, strict=True)) for m in mentions_in(s, f, n)]
+    return TextReading(
+        text, tuple(mentions), is_plain=words.is_plain(every), other=_other(split, matched, mentions) if every else None
+    )
+
+
+def _other(
+    split: Sequence[Sentence], matched: Sequence[Sequence[Match]], mentions: Sequence[Mention]
+) -> tuple[int, int] | None:
+    """The span that shows another field of medicine, when nothing in the text points to dystonia."""
+    meanings = [meaning for mention in mentions for meaning in mention.entry.meanings]
+    if any(meaning.kind not in _SILENT for meaning in meanings):
+        return None
+    trap = next((m for m in mentions for meaning in m.entry.meanings if meaning.kind is Kind.ELSEWHERE), None)
+    left = [s[at] for s, found in zip(split, matched, strict=True) for m in found if not _is_silent(m)
+            for at in range(m.first, m.last + 1)]  # fmt: skip
+    if trap is not None:
+        return (trap.start, trap.end) if words.is_plain([word.text for word in left]) else None
+    at = words.other_word([word.text for word in left])
+    return None if at is None else (left[at].start, left[at].end)
+
+
+def _is_silent(match: Match) -> bool:
+    return match.entry is not None and any(meaning.kind in _SILENT for meaning in match.entry.meanings)
+
+
+def read_fact(fact: Fact, vocabulary: Vocabulary, policy: Policy) -> FactReading:
+    if fact.coding is not None:
+        return _read_coding(fact, vocabulary, policy)
+    text = read_text(fact.text or "", fact.language, vocabulary, policy)
+    return _read_words(fact, fact.expression, text, vocabulary, policy)
+
+
+def _read_coding(fact: Fact, vocabulary: Vocabulary, policy: Policy) -> FactReading:
+    """A known code speaks for itself; its display is read for what it hedges or negates, or when the code is unknown."""
+    assert fact.coding is not None
+    read = read_code(fact.coding, vocabulary)
+    display = read_text(fact.coding.display, fact.language, vocabulary, policy) if fact.coding.display else None
+    spoken = _read_words(fact, f"{fact.expression}.display", display, vocabulary, policy) if display else None
+    if read.meaning is None:
+        return spoken or FactReading(fact)
+    meaning = resolve(read.meaning, policy.contestable, vocabulary)
+    said = _asserted(fact, read.stance)
+    found = Found(fact, fact.expression, meaning, said, read.rule if said is not fact.stance else f"stance:{said}")
+    named = tuple(f for f in spoken.found if f.meaning.kind is Kind.DYSTONIA) if spoken else ()
+    if meaning.kind is Kind.DYSTONIA and named:
+        found = _hedged(found, named)
+        named = tuple(f for f in named if f.meaning.code != meaning.code and not f.meaning.generic)
+    elsewhere = meaning.kind is Kind.ELSEWHERE and not named
+    return FactReading(fact, (found, *named), display, elsewhere)
+
+
+def _hedged(found: Found, named: Sequence[Found]) -> Found:
+    """The code with what all of its display says: "Suspected dystonia", "No dystonia"."""
+    mildest = min(named, key=lambda f: _ORDER.index(f.assertion))
+    if mildest.assertion is Assertion.AFFIRMED or stronger(found.assertion, mildest.assertion) is found.assertion:
+        return found
+    return replace(found, assertion=mildest.assertion, rule=mildest.rule, clear=mildest.clear)
+
+
+def _asserted(fact: Fact, suffix: Assertion | None) -> Assertion:
+    family = Assertion.FAMILY if fact.place is Place.FAMILY else None
+    return stronger(stronger(stronger(Assertion.AFFIRMED, suffix), fact.stance), family)
+
+
+def _read_words(fact: Fact, expression: str, text: TextReading, vocabulary: Vocabulary, policy: Policy) -> FactReading:
+    found = tuple(_found_in(fact, expression, text, vocabulary, policy))
+    if text.other is None:
+        return FactReading(fact, found, text)
+    start, end = text.other
+    if not any(f.meaning.kind is Kind.ELSEWHERE for f in found):
+        meaning = vocabulary.findings["other-reason"]
+        other = Found(fact, expression, meaning, _asserted(fact, None), "text:other-field", True, start, end, text.text[start:end])  # noqa: E501
+        found = (*found, other)
+    return FactReading(fact, found, text, is_elsewhere=True)
+
+
+def _found_in(
+    fact: Fact, expression: str, text: TextReading, vocabulary: Vocabulary, policy: Policy
+) -> Iterator[Found]:
+    stance = _asserted(fact, None)
+    for mention in text.mentions:
+        assertion = stronger(mention.assertion, stance)
+        rule = mention.rule if assertion is mention.assertion else f"stance:{assertion}"
+        for meaning in _meant(mention, text.mentions, vocabulary, policy):
+            yield Found(
+                fact, expression, meaning, assertion, rule, mention.clear or assertion is not mention.assertion,
+                mention.start, mention.end, text.text[mention.start : mention.end], mention,
+            )  # fmt: skip
+
+
+def _meant(mention: Mention, mentions: Sequence[Mention], vocabulary: Vocabulary, policy: Policy) -> list[Meaning]:
+    """What a phrase stands for here: an ambiguous abbreviation only beside words that support it."""
+    meanings = mention.entry.meanings
+    if any(meaning.context for meaning in meanings):
+        fits = [m for m in meanings if m.context and _supports(m.context, mention, mentions)]
+        meanings = tuple(fits or [m for m in meanings if not m.context])
+    resolved = [resolve(meaning, policy.contestable, vocabulary) for meaning in meanings]
+    by_code = {meaning.finding: meaning for meaning in reversed(resolved)}
+    return list(reversed(by_code.values()))
+
+
+def _supports(context: str, mention: Mention, mentions: Sequence[Mention]) -> bool:
+    kinds = _CONTEXTS.get(context, ())
+    return any(
+        other is not mention
+        and ((context == "drug" and other.entry.drug is not None and other.entry.drug.strong)
+             or any(kind in kinds for kind, _ in other.entry.causes))
+        for other in mentions
+    )  # fmt: skip

@@ -1,0 +1,64 @@
+"""A service on loopback with invented referrals in every queue, for a first look."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import click
+
+from referral_service.app import prepare, site_of
+from referral_service.fhir.terminology import profiles_folder
+from referral_service.intake import Incoming, Site, receive
+from referral_service.policy import load_policy
+from referral_service.server import run
+from referral_service.settings import from_environment
+from referral_service.store.engine import open_store
+from referral_service.store.ledger import sums
+
+
+def run_demo(port: int, directory: Path | None) -> None:
+    """Seeds an empty database, prints where to look, and serves until interrupted."""
+    with ExitStack() as stack:
+        folder = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="referral-demo-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ |= {
+            "REFERRAL_AUTH": "none",
+            "REFERRAL_HOST": "127.0.0.1",
+            "REFERRAL_PORT": str(port),
+            "REFERRAL_DATABASE_URL": f"sqlite:///{folder / 'referral-service.db'}",
+        }
+        settings = from_environment()
+        prepare(settings)
+        store = open_store(settings.database_url)
+        site = site_of(store, load_policy(settings.policy), settings.public_url)
+        with store.reading() as connection:
+            is_empty = sums(connection)["received"] == 0
+        if is_empty:
+            seed(site, datetime.now(UTC))
+        with store.reading() as connection:
+            counted = sums(connection)
+        store.close()
+        click.echo(f"{counted['received']} invented referrals: " + ", ".join(f"{n} {s}" for s, n in list(counted.items())[1:]))
+        click.echo(f"Worklist   {settings.public_url}/")
+        click.echo(f"FHIR base  {settings.public_url}/fhir")
+        click.echo("Stop with Ctrl-C.")
+        run(settings)
+
+
+def seed(site: Site, at: datetime) -> None:
+    """Sends the shipped examples through the same doors that an EHR would use."""
+    folder = profiles_folder() / "examples"
+    for row in json.loads((folder / "expected.json").read_text("utf-8")):
+        if row["door"] != "message" and "boundary" not in row["file"]:
+            send_example(site, folder, row["file"], row["door"], at)
+
+
+def send_example(site: Site, folder: Traversable, file: str, door: str, at: datetime) -> None:
+    body = folder.joinpath(*file.split("/")).read_bytes()
+    receive(site, Incoming("local", "demo", f"demo-{file}", body, at), door)

@@ -1,0 +1,88 @@
+"""The canonical hash that tells whether two referrals say the same.
+
+It leaves out what changes from sending to sending (id, meta, narrative) and replaces each reference by the same hash
+of its target when that came along, else by the address it resolves to; so the same referral in another envelope, with
+other urn:uuids or in another order of entries, has the same hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from referral_service.fhir.bundle import Entry, Envelope, Resource, literal
+from referral_service.fhir.parse import dump
+
+_LEFT_OUT = ("id", "meta", "text", "contained")
+
+
+def canonical_hash(envelope: Envelope, entry: Entry) -> str:
+    """SHA-256 in hex of a resource and of what it leads to within the request."""
+    return _hash(envelope, entry, ())
+
+
+def content_hash(resource: Resource) -> str:
+    """SHA-256 in hex of one resource as sent, without id and meta."""
+    body = {name: value for name, value in resource.items() if name not in ("id", "meta")}
+    return _digest(body)
+
+
+def combined_hash(hashes: list[str]) -> str:
+    """One hash for the referrals of a whole request, in order."""
+    return hashes[0] if len(hashes) == 1 else _digest(hashes)
+
+
+def _hash(envelope: Envelope, entry: Entry, path: tuple[int, ...]) -> str:
+    path = (*path, id(entry.resource))
+    body = {name: value for name, value in entry.resource.items() if name not in _LEFT_OUT}
+    canonical = _replaced(body, envelope, entry, path)
+    if "contained" in entry.resource:
+        inside = (one for one in entry.contained() if id(one.resource) not in path)
+        canonical["contained"] = sorted(_hash(envelope, one, path) for one in inside)
+    return _digest(canonical)
+
+
+def _replaced(value: Any, envelope: Envelope, source: Entry, path: tuple[int, ...]) -> Any:
+    if isinstance(value, dict):
+        changed = {name: _replaced(item, envelope, source, path) for name, item in value.items()}
+        if isinstance(value.get("reference"), str):
+            changed["reference"] = _address(value["reference"], envelope, source, path)
+        return changed
+    if isinstance(value, list):
+        return [_replaced(item, envelope, source, path) for item in value]
+    return value
+
+
+def _address(reference: str, envelope: Envelope, source: Entry, path: tuple[int, ...]) -> str:
+    target = envelope.resolve({"reference": reference}, source)
+    if target is not None:
+        # A target that leads back here adds nothing; without this a circle of references would never end.
+        return target.type if id(target.resource) in path else _hash(envelope, target, path)
+    parts, home = literal(reference), literal((source.container or source).full_url)
+    if parts is None:
+        return reference
+    base = parts.base or (home.base if home else None)
+    return f"{base}/{parts.relative}" if base else parts.relative
+
+
+def _digest(value: Any) -> str:
+    return digest(dump(_sorted(value)))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    return value
+
+
+def digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def facts_json(facts: Any) -> bytes:
+    """Frozen facts as JSON with sorted keys: the same facts give the same bytes."""
+    return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,139 @@
+"""What an entry or a header makes an interaction depend on: its method, If-None-Exist, If-Match, conditional URLs.
+
+https://hl7.org/fhir/R4/http.html#ccreate, #cond-update and #concurrency. The only condition taken is
+``identifier=system|value``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from referral_service.fhir.bundle import Entry
+from referral_service.intake.course import Course
+from referral_service.intake.site import Answer, Became, failed, type_and_id
+from referral_service.issues import FaultKind, error
+from referral_service.store import lookups
+
+_TAKEN = ("POST", "PUT")
+
+
+def apply_conditions(course: Course) -> None:
+    """Answers the entries that a condition decides alone, and assigns those that a conditional URL finds."""
+    course.answers |= _of_other_methods(course)
+    for entry in course.sound_entries():
+        place = entry.position or 0
+        answer = _mismatch(entry) or _none_exist(course, entry) or _conditional_url(course, entry) or _stale(course, entry)
+        if answer is not None:
+            course.answers[place] = answer
+
+
+def _of_other_methods(course: Course) -> dict[int, Answer]:
+    if not course.envelope.is_bundle:
+        return {}
+    methods = {place: _method(entry) for place, entry in enumerate(course.envelope.payload.get("entry", []))}
+    kind = FaultKind.INVALID if course.envelope.bundle_type == "transaction" else FaultKind.METHOD
+    return {
+        place: failed(
+            kind,
+            error(
+                "not-supported",
+                "method-not-supported",
+                "Entries of a Bundle may POST and PUT; nothing else is taken.",
+                f"Bundle.entry[{place}].request.method",
+            ),
+        )
+        for place, method in methods.items()
+        if method is not None and method not in _TAKEN
+    }
+
+
+def _method(entry: dict[str, Any]) -> str | None:
+    method = entry.get("request", {}).get("method")
+    return method if isinstance(method, str) else None
+
+
+def _mismatch(entry: Entry) -> Answer | None:
+    url = entry.request.get("url")
+    if not isinstance(url, str) or url.partition("?")[0].partition("/")[0] in (entry.type, ""):
+        return None
+    words = "The request's url names another type than the resource has."
+    return failed(FaultKind.INVALID, error("invalid", "url-mismatch", words, _request_path(entry, "url")))
+
+
+def _none_exist(course: Course, entry: Entry) -> Answer | None:
+    header = course.incoming.if_none_exist if entry.position is None else entry.request.get("ifNoneExist")
+    return _found(course, entry, str(header), "ifNoneExist") if header else None
+
+
+def _conditional_url(course: Course, entry: Entry) -> Answer | None:
+    _, mark, query = str(entry.request.get("url", "")).partition("?")
+    if not mark or entry.method != "PUT":
+        return None
+    answer = _found(course, entry, query, "url")
+    if answer is not None and answer.became is not Became.FAILED:
+        # A conditional update goes on with what was found.
+        course.conditional[entry.position or 0] = f"{answer.type}/{answer.id}"
+        return None
+    return answer
+
+
+def _found(course: Course, entry: Entry, query: str, element: str) -> Answer | None:
+    identifier = _identifier(query)
+    if identifier is None:
+        words = "The only condition taken is identifier=system|value."
+        place = _request_path(entry, element)
+        return failed(FaultKind.INVALID, error("not-supported", "condition-not-supported", words, place))
+    ids = lookups.with_identifier(course.connection, course.incoming.client, entry.type, *identifier)
+    if len(ids) > 1:
+        words = "Several resources match the condition."
+        place = _request_path(entry, element)
+        return failed(FaultKind.PRECONDITION, error("multiple-matches", "several-matches", words, place))
+    if not ids:
+        return None
+    reference = f"{entry.type}/{ids[0]}"
+    course.draft.assign(entry, reference)
+    row = lookups.current(course.connection, course.incoming.client, entry.type, ids[0])
+    assert row is not None
+    return Answer(
+        Became.UNCHANGED,
+        type=entry.type,
+        id=ids[0],
+        version=row["version"],
+        last_updated=row["last_updated"],
+        content=row["content"],
+    )
+
+
+def _identifier(query: str) -> tuple[str, str] | None:
+    parameters = parse_qsl(query.lstrip("?"), keep_blank_values=True)
+    if len(parameters) != 1 or parameters[0][0] != "identifier":
+        return None
+    system, bar, value = parameters[0][1].partition("|")
+    return (system, value) if bar and value else None
+
+
+def _stale(course: Course, entry: Entry) -> Answer | None:
+    wanted = entry.request.get("ifMatch")
+    if not isinstance(wanted, str) or entry.method != "PUT":
+        return None
+    known = (course.known.addresses[name] for name in entry.addresses() if name in course.known.addresses)
+    reference = next(known, None)
+    row = None
+    if reference is not None:
+        row = lookups.current(course.connection, course.incoming.client, *type_and_id(reference))
+    if row is not None and version_of(wanted) == row["version"]:
+        return None
+    words = "The resource is not at the version that ifMatch names."
+    place = _request_path(entry, "ifMatch")
+    return failed(FaultKind.PRECONDITION, error("conflict", "stale-version", words, place))
+
+
+def version_of(etag: str) -> int | None:
+    """The version in an ETag such as ``W/"3"``; None when it is not of that form."""
+    text = etag.strip().removeprefix("W/").strip('"')
+    return int(text) if text.isdecimal() else None
+
+
+def _request_path(entry: Entry, element: str) -> str:
+    return f"Bundle.entry[{entry.position}].request.{element}" if entry.position is not None else ""

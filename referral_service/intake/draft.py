@@ -1,0 +1,129 @@
+"""What one request is going to write, gathered before anything is written: all of it in one transaction or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Table
+
+from referral_service.fhir.bundle import Entry, Envelope, Resource, identifiers
+from referral_service.fhir.parse import dump
+from referral_service.fhir.writer import Stamp, served
+from referral_service.intake.site import Incoming, Site, new_id
+from referral_service.intake.subject import own_address
+from referral_service.issues import Fault, FaultKind, error
+from referral_service.store import tables
+from referral_service.store.lookups import Known
+from referral_service.store.writes import Rows, bounded, forget_tokens, insert_all, replace_version
+
+AUTHORED_ONLY = frozenset({"Task", "AuditEvent", "HealthcareService", "Subscription"})
+"""Types that this service writes itself; sent along in a Bundle they are read and kept in the text received."""
+
+SUPPORTING = frozenset(
+    {
+        *("Patient", "RelatedPerson", "Practitioner", "PractitionerRole", "Organization", "Location", "Condition"),
+        *("Observation", "DiagnosticReport", "Procedure", "AllergyIntolerance", "FamilyMemberHistory"),
+        *("MedicationStatement", "MedicationRequest", "DocumentReference", "Binary", "QuestionnaireResponse"),
+        *("Encounter", "Communication", "Appointment", "Provenance", "MessageHeader"),
+    }
+)
+"""Types that are stored beside referrals as their senders sent them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    table: Table
+    id: str
+    expected_version: int
+    kind: str
+    values: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Draft:
+    """The rows and replacements of one request, and which of our references each of its resources gets."""
+
+    site: Site
+    incoming: Incoming
+    envelope: Envelope
+    known: Known
+    received_id: str = field(default_factory=new_id)
+    rows: Rows = field(default_factory=dict)
+    replacements: list[Replacement] = field(default_factory=list)
+    assigned: dict[int, str] = field(default_factory=dict)
+
+    def add(self, table: Table, **values: Any) -> None:
+        self.rows.setdefault(table, []).append({"client": self.incoming.client, **values})
+
+    def add_received(self, result: str, *, keep_body: bool = True, answers: list[str | None] | None = None) -> None:
+        self.add(
+            tables.received,
+            id=self.received_id,
+            request_id=bounded(self.incoming.request_id),
+            door=self.incoming.door,
+            result=result,
+            at=self.incoming.instant,
+            body=self.incoming.body if keep_body else None,
+            answers=orjson.dumps(answers).decode() if answers is not None else None,
+        )
+
+    def add_tokens(self, kind: str, owner: str, pairs: Mapping[str, list[tuple[str, str]]]) -> None:
+        for param, listed in pairs.items():
+            for system, value in dict.fromkeys((bounded(system), bounded(value)) for system, value in listed):
+                self.add(tables.token, owner=owner, type=kind, param=param, system=system, value=value)
+
+    def assign(self, entry: Entry, reference: str) -> None:
+        """Every name under which the sender may speak of the entry later leads to our reference."""
+        self.assigned[id(entry.resource)] = reference
+        kind, _, identity = reference.partition("/")
+        for name in entry.addresses():
+            if name not in self.known.addresses:
+                self.known.addresses[name] = reference
+                self.add(tables.address, name=bounded(name), type=kind, owner=identity)
+
+    def rewriter(self, source: Entry) -> Callable[[str], str | None]:
+        """How the references of one resource read when it is served."""
+
+        def rewrite(reference: str) -> str | None:
+            if reference.startswith("#"):
+                return None
+            target = self.envelope.resolve({"reference": reference}, source)
+            if target is not None:
+                return self.assigned.get(id(target.resource))
+            return self.known.addresses.get(own_address(reference, self.site.public_url))
+
+        return rewrite
+
+    def served_text(self, entry: Entry, stamp: Stamp, **labels: Any) -> tuple[Resource, str]:
+        resource = served(entry.resource, stamp, self.rewriter(entry), **labels)
+        return resource, dump(resource).decode()
+
+    def write(self, connection: Connection) -> None:
+        """Writes everything. Raises :class:`Fault` when a version that was read has been replaced meanwhile."""
+        for change in self.replacements:
+            kept = replace_version(
+                connection, change.table, change.id, change.expected_version, change.values, change.kind
+            )
+            if not kept:
+                words = "The resource was changed by another request at the same time; read it again."
+                raise Fault(FaultKind.CONFLICT, error("conflict", "changed-meanwhile", words))
+        forget_tokens(connection, [change.id for change in self.replacements])
+        insert_all(connection, self.rows)
+
+
+def patient_tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:
+    """What a Patient is searched by; names in lower case, for string search ignores it."""
+    names = resource.get("name", [])
+    return {
+        "identifier": identifier_tokens(resource),
+        "family": [("", name["family"].lower()) for name in names if "family" in name],
+        "given": [("", given.lower()) for name in names for given in name.get("given", []) if given],
+    }
+
+
+def identifier_tokens(resource: Resource) -> list[tuple[str, str]]:
+    return [(item.get("system", ""), item["value"]) for item in identifiers(resource)]
+

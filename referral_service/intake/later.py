@@ -1,0 +1,78 @@
+"""A referral whose patient was not here is decided again by itself when the Patient arrives.
+
+Looked for after the commit of either side, so that a referral and its Patient that come at the same moment cannot
+miss each other; ``reconsider_all`` at start-up finds what a process that died in between has left.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import orjson
+from sqlalchemy import Connection
+
+from referral_service.fhir.bundle import Entry, Resource
+from referral_service.intake import changes
+from referral_service.intake.course import Course, begin
+from referral_service.intake.draft import Draft
+from referral_service.intake.reading import read
+from referral_service.intake.site import Incoming, Site
+from referral_service.intake.subject import awaited_identifier, find_subject
+from referral_service.store import lookups, tables
+from referral_service.store.lookups import referral_with_task
+
+
+def reconsider_new(site: Site, incoming: Incoming, draft: Draft) -> None:
+    """Decides again what waited for the Patients of a request that was just committed, and what it left waiting."""
+    names = [row["name"] for row in draft.rows.get(tables.address, []) if row["type"] == "Patient"]
+    for row in draft.rows.get(tables.token, []):
+        if row["type"] == "Patient" and row["param"] == "identifier":
+            names.append(awaited_identifier((row["system"], row["value"])))
+    waiting = [row["id"] for row in draft.rows.get(tables.service_request, []) if row["awaiting"]]
+    if names:
+        with site.store.reading() as connection:
+            waiting += lookups.awaiting(connection, incoming.client, names)
+    for referral_id in dict.fromkeys(waiting):
+        reconsider(site, incoming.client, referral_id, incoming.request_id, incoming.at)
+
+
+def reconsider_all(site: Site, at: datetime) -> None:
+    """Every referral that waits, once, as a process starts."""
+    with site.store.reading() as connection:
+        waiting = lookups.all_awaiting(connection)
+    for client, referral_id in waiting:
+        reconsider(site, client, referral_id, "start", at)
+
+
+def reconsider(site: Site, client: str, referral_id: str, request_id: str, at: datetime) -> None:
+    """Decides one waiting referral again, from the text received, if its subject can be found by now."""
+    with site.store.writing() as connection:
+        row, task = referral_with_task(connection, referral_id)
+        if row["awaiting"] is None:
+            return
+        body = lookups.received_text(connection, row["received_id"])
+        course, entry = _reread(connection, site, Incoming(client, "later", request_id, body, at), row["path"])
+        subject = find_subject(course.envelope, entry, course.known, site.public_url)
+        patient = course.patient(subject)
+        if patient is None:
+            return
+        course.draft.received_id = row["received_id"]
+        _assign_as_before(course, connection, row["received_id"])
+        course.draft.assigned[id(entry.resource)] = f"ServiceRequest/{referral_id}"
+        decided = changes.decide_again(course.draft, row, entry, subject, patient)
+        changes.write_again(connection, course.draft, decided, row, task)
+        course.draft.write(connection)
+
+
+def _reread(connection: Connection, site: Site, incoming: Incoming, path: str) -> tuple[Course, Entry]:
+    course = begin(connection, site, incoming, read(incoming.body))
+    return course, next(entry for entry in course.envelope.referrals() if entry.path == path)
+
+
+def _assign_as_before(course: Course, connection: Connection, received_id: str) -> None:
+    text = lookups.received_answers(connection, received_id)
+    references: list[str | None] = orjson.loads(text) if text else []
+    by_place: dict[int, Resource] = {entry.position: entry.resource for entry in course.envelope.entries if entry.position is not None}
+    for place, reference in enumerate(references):
+        if reference and place in by_place:
+            course.draft.assigned[id(by_place[place])] = reference

@@ -1,0 +1,156 @@
+"""Bytes -> a checked request, with every fault in it and where each lies."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from referral_service.fhir import conformance, parse
+from referral_service.fhir.bundle import Entry, Envelope, Resource
+from referral_service.fhir.reader import placer_identifier
+from referral_service.issues import Issue, error, errors_of
+
+_ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One request as read. ``envelope`` is there whenever something in it can be taken in hand.
+
+    ``envelope_faults`` refuse the whole; ``entry_faults`` lie in one entry of a Bundle and are listed by its position;
+    ``remarks`` are warnings and information.
+    """
+
+    payload: Any
+    envelope: Envelope | None
+    envelope_faults: tuple[Issue, ...]
+    entry_faults: dict[int, list[Issue]]
+    remarks: tuple[Issue, ...]
+
+    @property
+    def faults(self) -> tuple[Issue, ...]:
+        return (*self.envelope_faults, *(issue for listed in self.entry_faults.values() for issue in listed))
+
+    def faults_of(self, entry: Entry) -> list[Issue]:
+        """The faults of an entry and of every entry that its references lead to."""
+        assert self.envelope is not None
+        return [issue for position in sorted(self._reached(entry)) for issue in self.entry_faults.get(position, [])]
+
+    def _reached(self, entry: Entry) -> set[int]:
+        reached: set[int] = set()
+        ahead = [entry]
+        while ahead:
+            here = ahead.pop()
+            if here.position is None or here.position in reached:
+                continue
+            reached.add(here.position)
+            ahead += self._targets(here)
+        return reached
+
+    def _targets(self, entry: Entry) -> list[Entry]:
+        assert self.envelope is not None
+        found = (self.envelope.resolve({"reference": text}, entry) for text in references(entry.resource))
+        return [target for target in found if target is not None and target.container is None]
+
+
+def read(body: bytes, expected: str | None = None, put_to: str | None = None) -> Reading:
+    """Parses and checks a request; ``expected`` is the only resource type that the door takes, None for any."""
+    parsed = parse.parse(body)
+    issues = conformance.check(parsed.value) if parsed.value is not None else []
+    if errors_of(parsed.issues):
+        # A text that breaks JSON's own rules is refused whole, with all else that can be said of it.
+        return Reading(parsed.value, None, errors_of((*parsed.issues, *issues)), {}, ())
+    whole, by_entry = _sorted_out(errors_of(issues))
+    if expected is not None and _type_of(parsed.value) not in (expected, None):
+        whole = (*whole, _wrong_type(expected, parsed.value))
+    if put_to is not None and not whole:
+        whole = _wrong_id(parsed.value, put_to)
+    remarks = tuple(issue for issue in issues if not issue.is_error)
+    envelope = None if whole else Envelope(_without(parsed.value, set(by_entry)), put_to)
+    return Reading(parsed.value, envelope, whole, by_entry, remarks)
+
+
+def readable_referrals(payload: Any) -> list[Resource]:
+    """The ServiceRequests that can be made out in a payload that may be faulty: one ledger row each."""
+    if not isinstance(payload, dict):
+        return []
+    if payload.get("resourceType") == "ServiceRequest":
+        return [payload]
+    entries = payload.get("entry")
+    resources = [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [one for one in resources if isinstance(one, dict) and one.get("resourceType") == "ServiceRequest"]
+
+
+def placer_if_readable(resource: Resource) -> str | None:
+    """The placer identifier of a resource that was not checked."""
+    listed = resource.get("identifier")
+    if not isinstance(listed, list) or any(issue.is_error for issue in _check_identifiers(listed)):
+        return None
+    return placer_identifier({"identifier": listed})
+
+
+def references(value: Any) -> list[str]:
+    """Every literal reference in a resource, in document order."""
+    found: list[str] = []
+    if isinstance(value, dict):
+        if isinstance(value.get("reference"), str):
+            found.append(value["reference"])
+        for item in value.values():
+            found += references(item)
+    elif isinstance(value, list):
+        for item in value:
+            found += references(item)
+    return found
+
+
+def _check_identifiers(listed: list[Any]) -> list[Issue]:
+    return conformance.check({"resourceType": "Basic", "identifier": listed, "code": {"text": "identifiers"}})
+
+
+def _type_of(payload: Any) -> object:
+    return payload.get("resourceType") if isinstance(payload, dict) else None
+
+
+def _wrong_type(expected: str, payload: Resource) -> Issue:
+    kind = payload["resourceType"]
+    place = kind if isinstance(kind, str) else ""
+    return error("invalid", "wrong-resource-type", f"This address takes a {expected} resource.", place)
+
+
+def _wrong_id(payload: Resource, put_to: str) -> tuple[Issue, ...]:
+    """https://hl7.org/fhir/R4/http.html#update"""
+    if f"{payload['resourceType']}/{payload.get('id')}" == put_to:
+        return ()
+    words = "A resource that is PUT carries the id of the address that it is PUT to."
+    return (error("invalid", "id-mismatch", words, f"{payload['resourceType']}.id"),)
+
+
+def _sorted_out(faults: tuple[Issue, ...]) -> tuple[tuple[Issue, ...], dict[int, list[Issue]]]:
+    whole: list[Issue] = []
+    by_entry: dict[int, list[Issue]] = {}
+    for issue in faults:
+        match = _ENTRY.match(issue.expression)
+        if match:
+            by_entry.setdefault(int(match[1]), []).append(issue)
+        else:
+            whole.append(issue)
+    return tuple(whole), by_entry
+
+
+def _without(payload: Resource, faulty: set[int]) -> Resource:
+    """The payload with faulty entries reduced to what can still be pointed at, so that the rest can be read."""
+    if not faulty:
+        return payload
+    kept = [_husk(entry) if index in faulty else entry for index, entry in enumerate(payload["entry"])]
+    return {**payload, "entry": kept}
+
+
+def _husk(entry: Any) -> Resource:
+    if not isinstance(entry, dict):
+        return {}
+    resource = entry.get("resource")
+    if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
+        return {}
+    husk = {name: resource[name] for name in ("resourceType", "id") if isinstance(resource.get(name), str)}
+    return {"resource": husk, **({"fullUrl": entry["fullUrl"]} if isinstance(entry.get("fullUrl"), str) else {})}

@@ -1,0 +1,110 @@
+"""What every door needs: the site's store, policy and vocabulary; and one request as it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import uuid4
+
+from referral_service.coding.concepts import Vocabulary
+from referral_service.fhir.bundle import Resource
+from referral_service.issues import FaultKind, Issue
+from referral_service.policy import Policy
+from referral_service.store.engine import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One running service. ``code_versions`` gives the release of each ICD-10 system that codes are stated in."""
+
+    store: Store
+    policy: Policy
+    vocabulary: Vocabulary
+    code_versions: Mapping[str, str]
+    public_url: str
+    package_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One request of one client, as received at ``at`` (UTC).
+
+    ``put_to`` is the relative address that a bare resource was PUT to, ``is_update`` that it is here already.
+    """
+
+    client: str
+    door: str
+    request_id: str
+    body: bytes
+    at: datetime
+    idempotency_key: str | None = None
+    if_none_exist: str | None = None
+    put_to: str | None = None
+    is_update: bool = False
+
+    @property
+    def instant(self) -> str:
+        return instant(self.at)
+
+
+class Became(StrEnum):
+    """What became of one resource that was sent."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    REPLAYED = "replayed"
+    KEPT = "kept"
+    """Of a type that is not stored: it stands in the text received."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is said back about one resource. ``content`` is its current text; ``fault`` only when it failed."""
+
+    became: Became
+    issues: tuple[Issue, ...] = ()
+    type: str | None = None
+    id: str | None = None
+    version: int = 0
+    last_updated: str = ""
+    content: str = ""
+    task_id: str | None = None
+    fault: FaultKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a whole request became: one answer, or one an entry of its Bundle (None for an entry not answered)."""
+
+    answers: tuple[Answer, ...]
+    failed: Answer | None = None
+
+
+def failed(kind: FaultKind, *issues: Issue) -> Answer:
+    return Answer(Became.FAILED, issues, fault=kind)
+
+
+def instant(at: datetime) -> str:
+    """A FHIR instant in UTC with milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_id() -> str:
+    return str(uuid4())
+
+
+def type_and_id(reference: str) -> tuple[str, str]:
+    kind, _, identity = reference.partition("/")
+    return kind, identity
+
+
+def is_failed(answer: Answer | None) -> bool:
+    return answer is not None and answer.became is Became.FAILED
+
+
+def reference_to(resource: Resource) -> str:
+    return f"{resource['resourceType']}/{resource['id']}"

@@ -1,0 +1,124 @@
+"""What a site may decide for itself, read once from its policy file: typed, named and versioned.
+
+What the specification fixes (FHIR, ICD-10) does not stand here; ``tests/test_policy.py`` holds the two together.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from referral_service.referral import Priority, Queue
+
+
+T = TypeVar("T")
+
+
+class PolicyError(ValueError):
+    """The policy file cannot be used; the message names the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Ages from ``from_age`` up to, not including, ``to_age`` (whole years) that one queue takes, whatever the side."""
+
+    from_age: int
+    to_age: int
+    queue: Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One site's choices. ``due`` is in business days from first receipt, by assessed priority."""
+
+    name: str
+    version: str
+    zone: ZoneInfo
+    adult_from: int
+    transition: Transition | None
+    queues: Mapping[Queue, str]
+    admit_draft: bool
+    languages: frozenset[str]
+    rejected_text_days: int
+    due: Mapping[Priority, int]
+    notice: str
+    red_flag_lanes: Mapping[str, Priority]
+    contestable: Mapping[str, str]
+
+    @property
+    def label(self) -> str:
+        """As it stands in every decision: ``name|version``."""
+        return f"{self.name}|{self.version}"
+
+
+_KEYS = {
+    *("name", "version", "zone", "adult_from", "transition", "queues", "admit_draft", "languages"),
+    *("retention", "due", "red_flags", "contestable"),
+}
+
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """The policy at ``path``, or the one shipped. Raises :class:`PolicyError` naming the first key that is wrong."""
+    text = path.read_text("utf-8") if path else files("referral_service").joinpath("policy.toml").read_text("utf-8")
+    try:
+        return _policy(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as problem:
+        raise PolicyError(f"not TOML: {problem}") from problem
+    except KeyError as problem:
+        raise PolicyError(f"missing: {problem.args[0]}") from problem
+
+
+def _policy(table: Mapping[str, Any]) -> Policy:
+    unknown = set(table) - _KEYS
+    if unknown:
+        raise PolicyError(f"unknown: {', '.join(sorted(unknown))}")
+    lanes = dict(table["red_flags"])
+    notice = lanes.pop("notice")
+    return Policy(
+        name=_of(str, table["name"], "name"),
+        version=_of(str, table["version"], "version"),
+        zone=_zone(table["zone"]),
+        adult_from=_of(int, table["adult_from"], "adult_from"),
+        transition=_transition(table.get("transition")),
+        queues={queue: _of(str, table["queues"][queue], f"queues.{queue}") for queue in Queue},
+        admit_draft=_of(bool, table["admit_draft"], "admit_draft"),
+        languages=frozenset(_of(list, table["languages"], "languages")),
+        rejected_text_days=_of(int, table["retention"]["rejected_text_days"], "retention.rejected_text_days"),
+        due={p: _of(int, table["due"][p]["business_days"], f"due.{p}.business_days") for p in Priority},
+        notice=_of(str, notice, "red_flags.notice"),
+        red_flag_lanes={rule: _priority(value, f"red_flags.{rule}") for rule, value in lanes.items()},
+        contestable={rule: _of(str, code, f"contestable.{rule}") for rule, code in table["contestable"].items()},
+    )
+
+
+def _of(kind: type[T], value: Any, key: str) -> T:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise PolicyError(f"{key}: expected {kind.__name__}")
+    return value
+
+
+def _priority(value: Any, key: str) -> Priority:
+    try:
+        return Priority(value)
+    except ValueError as problem:
+        raise PolicyError(f"{key}: expected one of {', '.join(Priority)}") from problem
+
+
+def _transition(table: Mapping[str, Any] | None) -> Transition | None:
+    if table is None:
+        return None
+    queue = Queue(table["queue"])
+    return Transition(_of(int, table["from"], "transition.from"), _of(int, table["to"], "transition.to"), queue)
+
+
+def _zone(value: Any) -> ZoneInfo:
+    try:
+        return ZoneInfo(_of(str, value, "zone"))
+    except (ZoneInfoNotFoundError, ValueError) as problem:
+        raise PolicyError("zone: expected an IANA time zone") from problem

@@ -1,0 +1,30 @@
+"""The HTTP server: granian on the WSGI application, one process of threads on SQLite."""
+
+from __future__ import annotations
+
+import os
+
+from granian import Granian
+from granian.constants import Interfaces
+
+from referral_service.settings import Settings
+
+THREADS = 16
+SECONDS_TO_FINISH = 25
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT; requests in flight are finished first."""
+    workers = 1 if settings.database_url.startswith("sqlite") else max(1, (os.cpu_count() or 2) - 1)
+    Granian(
+        "referral_service.app:create_app",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        workers=workers,
+        blocking_threads=THREADS,
+        workers_kill_timeout=SECONDS_TO_FINISH,
+        respawn_failed_workers=True,
+        log_access=False,
+    ).serve()

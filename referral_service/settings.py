@@ -1,0 +1,98 @@
+"""Environment -> one frozen Settings, parsed once, loud when wrong.
+
+Each name also works with ``_FILE`` behind it, naming a file that holds the value.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PREFIX = "REFERRAL_"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+KNOWN = frozenset({"DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO"})
+_NOT_OURS = re.compile(r"REFERRAL_TEST_.*")
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message names it and never shows its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``public_url`` is what Location and links begin with; the Host header is never trusted."""
+
+    database_url: str
+    policy: Path | None
+    host: str
+    port: int
+    public_url: str
+    auth: str
+    demo: bool
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Raises :class:`SettingsError` naming the first variable that is unknown or wrong."""
+    values = _values(os.environ if environment is None else environment)
+    host, port = values.get("HOST", "127.0.0.1"), _port(values.get("PORT", "8080"))
+    shown = f"[{host}]" if ":" in host else host
+    settings = Settings(
+        database_url=values.get("DATABASE_URL", "sqlite:///referral-service.db"),
+        policy=Path(values["POLICY"]) if "POLICY" in values else None,
+        host=host,
+        port=port,
+        public_url=_url(values.get("PUBLIC_URL", f"http://{shown}:{port}")),
+        auth=values.get("AUTH", "smart"),
+        demo=values.get("DEMO") == "1",
+    )
+    _check_auth(settings)
+    return settings
+
+
+def _values(environment: Mapping[str, str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, value in environment.items():
+        if not name.startswith(PREFIX) or _NOT_OURS.fullmatch(name):
+            continue
+        key = name.removeprefix(PREFIX).removesuffix("_FILE")
+        if key not in KNOWN:
+            raise SettingsError(f"{name} is no setting of this service")
+        if key in values:
+            raise SettingsError(f"{PREFIX}{key} is given twice, by itself and as a file")
+        values[key] = _from_file(name, value) if name.endswith("_FILE") else value
+    return values
+
+
+def _from_file(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"{name} names a file that cannot be read") from problem
+
+
+def _port(value: str) -> int:
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise SettingsError("REFERRAL_PORT is no port number")
+    return int(value)
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError("REFERRAL_PUBLIC_URL is no http or https address")
+    return value.rstrip("/")
+
+
+def _check_auth(settings: Settings) -> None:
+    if settings.auth == "smart":
+        raise SettingsError(
+            "REFERRAL_AUTH=smart, the default, is not in this version; set REFERRAL_AUTH=none, which is for loopback"
+        )
+    if settings.auth != "none":
+        raise SettingsError("REFERRAL_AUTH is smart or none")
+    if settings.host not in LOOPBACK and not settings.demo:
+        raise SettingsError("REFERRAL_AUTH=none is only for loopback, or with REFERRAL_DEMO=1")

@@ -1,0 +1,76 @@
+"""The database: SQLite in one file by default, PostgreSQL by URL, one code base.
+
+Reads begin deferred and writes immediate, so that on SQLite a writer never finds out at commit that it lost; writers
+of one process take turns at a lock rather than at the database's busy handler, which sleeps in ever longer steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+BUSY_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open database. Connections are passed to the functions of this package; the edge that opened one commits."""
+
+    engine: Engine
+    turn: AbstractContextManager[Any]
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction, durable when the block has ended; rolled back whole when the block raises."""
+        with self.turn, self.engine.connect() as connection:
+            connection.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_store(url: str, *, pool_size: int = 8) -> Store:
+    """Connects lazily to ``sqlite:///path`` or ``postgresql://…``. Raises ``ValueError`` for any other engine."""
+    parts = make_url(url)
+    if parts.get_backend_name() == "sqlite":
+        engine = _sqlite(parts, pool_size)
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return Store(engine, Lock())
+    if parts.get_backend_name() == "postgresql":
+        engine = create_engine(parts.set(drivername="postgresql+psycopg"), pool_size=pool_size, pool_pre_ping=True)
+        return Store(engine, nullcontext())
+    raise ValueError("the database is neither SQLite nor PostgreSQL")
+
+
+def _sqlite(url: URL, pool_size: int) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        # A database in memory lives as long as its one connection, so there is only that one.
+        return create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    return create_engine(url, pool_size=pool_size, connect_args={"timeout": BUSY_SECONDS})
+
+
+def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy's documented way to have BEGIN said by the listener below
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")

@@ -1,0 +1,47 @@
+"""What became of everything received: one row a referral, and the sums that must always agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from referral_service.referral import Disposition
+from referral_service.store import tables
+from referral_service.store.writes import bounded
+
+
+def receipts(
+    connection: Connection, client: str, *, request_id: str | None = None, placer: str | None = None
+) -> list[Mapping[str, Any]]:
+    """A client's requests under a request id, or the referrals under a placer identifier, oldest first."""
+    received, row, task = tables.received, tables.ledger, tables.task
+    query = (
+        select(
+            received.c.request_id,
+            received.c.at,
+            received.c.result,
+            row.c.state,
+            row.c.referral_id,
+            row.c.outcome,
+            task.c.id.label("task_id"),
+        )
+        .select_from(received.outerjoin(row, row.c.received_id == received.c.id))
+        .outerjoin(task, task.c.referral_id == row.c.referral_id)
+        .where(received.c.client == client)
+        .order_by(received.c.at, received.c.id, row.c.position)
+    )
+    if request_id is not None:
+        query = query.where(received.c.request_id == bounded(request_id))
+    else:
+        query = query.where(row.c.placer == bounded(placer or ""))
+    return list(connection.execute(query).mappings())
+
+
+def sums(connection: Connection) -> dict[str, int]:
+    """How many referrals were received, and how many stand in each state; the states add up to ``received``."""
+    row = tables.ledger
+    counted = dict(connection.execute(select(row.c.state, func.count()).group_by(row.c.state)).tuples().all())
+    states = {state.value: counted.get(state.value, 0) for state in Disposition}
+    return {"received": sum(states.values()), **states}

@@ -1,0 +1,215 @@
+"""What is already here, as a request needs to know it: one query for all of its keys, addresses and identifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, case, exists, literal, null, select, tuple_, union_all
+
+from referral_service.store import tables
+from referral_service.store.writes import bounded
+from referral_service.worklist import FINAL
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    content_hash: str
+    received_id: str
+    referral_id: str | None
+
+
+@dataclass(slots=True)
+class Known:
+    """What one client has sent before, as far as this request speaks of it.
+
+    ``addresses`` maps the sender's names and our own relative references to ours (``Patient/…``); ``patients`` maps
+    an identifier to the stored Patients that carry it, newest first; ``with_open_referral`` are those of them whose
+    Task is not final.
+    """
+
+    keys: dict[Pair, KnownKey] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+    patients: dict[Pair, list[str]] = field(default_factory=dict)
+    with_open_referral: set[str] = field(default_factory=set)
+
+
+def known(
+    connection: Connection,
+    client: str,
+    *,
+    keys: Sequence[Pair] = (),
+    addresses: Iterable[str] = (),
+    identifiers: Iterable[Pair] = (),
+) -> Known:
+    """One round trip, whatever is asked. Names and identifiers come back as they were asked for."""
+    names = {bounded(name): name for name in addresses}
+    wanted = {(bounded(system), bounded(value)): (system, value) for system, value in identifiers}
+    parts = []
+    if keys:
+        parts.append(_keys(client, [(kind, bounded(value)) for kind, value in keys]))
+    if names:
+        parts += [_addresses(client, list(names)), *_own(client, list(names))]
+    if wanted:
+        parts.append(_patients(client, list(wanted)))
+    found = Known()
+    if not parts:
+        return found
+    asked = {(kind, bounded(value)): (kind, value) for kind, value in keys}
+    for what, first, second, one, two, three in connection.execute(union_all(*parts)):
+        if what == "key":
+            found.keys[asked[first, second]] = KnownKey(one, two, three)
+        elif what == "address":
+            found.addresses.setdefault(names[first], f"{second}/{one}")
+        else:
+            found.patients.setdefault(wanted[first, second], []).append(one)
+            if two:
+                found.with_open_referral.add(one)
+    return found
+
+
+def _keys(client: str, keys: list[Pair]) -> Any:
+    key = tables.request_key
+    return select(
+        literal("key"), key.c.kind, key.c.value, key.c.content_hash, key.c.received_id, key.c.referral_id
+    ).where(key.c.client == client, tuple_(key.c.kind, key.c.value).in_(keys))
+
+
+def _addresses(client: str, names: list[str]) -> Any:
+    address = tables.address
+    return select(literal("address"), address.c.name, address.c.type, address.c.owner, null(), null()).where(
+        address.c.client == client, address.c.name.in_(names)
+    )
+
+
+def _own(client: str, names: list[str]) -> list[Any]:
+    """References that already speak of our ids."""
+    ids = [name.rpartition("/")[2] for name in names]
+    own, sent = tables.resource, tables.service_request
+    relative = own.c.type + "/" + own.c.id
+    return [
+        select(literal("address"), relative, own.c.type, own.c.id, null(), null()).where(
+            own.c.client == client, own.c.id.in_(ids), relative.in_(names)
+        ),
+        select(
+            literal("address"), "ServiceRequest/" + sent.c.id, literal("ServiceRequest"), sent.c.id, null(), null()
+        ).where(sent.c.client == client, sent.c.id.in_(ids), ("ServiceRequest/" + sent.c.id).in_(names)),
+    ]
+
+
+def _patients(client: str, identifiers: list[Pair]) -> Any:
+    token, task, patient = tables.token, tables.task, tables.resource
+    is_open = exists().where(task.c.patient_id == token.c.owner, task.c.status.not_in(FINAL)).correlate(token)
+    newest_first = (
+        select(
+            literal("patient").label("what"),
+            token.c.system,
+            token.c.value,
+            token.c.owner,
+            case((is_open, literal("1"))).label("is_open"),
+            null(),
+        )
+        .join(patient, patient.c.id == token.c.owner)
+        .where(
+            token.c.client == client,
+            token.c.type == "Patient",
+            token.c.param == "identifier",
+            tuple_(token.c.system, token.c.value).in_(identifiers),
+        )
+        .order_by(patient.c.last_updated.desc(), patient.c.id)
+    )
+    return select(newest_first.subquery())
+
+
+def contents(connection: Connection, kind: str, ids: Iterable[str]) -> dict[str, str]:
+    """Stored texts of supporting resources by id."""
+    table = tables.resource
+    rows = connection.execute(
+        select(table.c.id, table.c.content).where(table.c.type == kind, table.c.id.in_(list(ids)))
+    )
+    return {row.id: row.content for row in rows}
+
+
+def current(connection: Connection, client: str, kind: str, identity: str) -> Mapping[str, Any] | None:
+    """The current row of one resource of a client, whichever table its type lives in."""
+    table = table_of(kind)
+    query = select(table).where(table.c.id == identity, table.c.client == client)
+    if table is tables.resource:
+        query = query.where(table.c.type == kind)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def with_identifier(connection: Connection, client: str, kind: str, system: str, value: str) -> list[str]:
+    """Ids of a client's resources of one type that carry an identifier."""
+    token = tables.token
+    query = select(token.c.owner).where(
+        token.c.client == client,
+        token.c.type == kind,
+        token.c.param == "identifier",
+        token.c.system == bounded(system),
+        token.c.value == bounded(value),
+    )
+    return list(connection.execute(query).scalars())
+
+
+def our_id(connection: Connection, client: str, kind: str, identity: str) -> str | None:
+    """Our id of a client's resource, asked for by our id or by the sender's own."""
+    found = known(connection, client, addresses=[f"{kind}/{identity}"]).addresses
+    if found:
+        return next(iter(found.values())).rpartition("/")[2]
+    return identity if kind == "Task" else None
+
+
+def table_of(kind: str) -> Any:
+    return {"ServiceRequest": tables.service_request, "Task": tables.task}.get(kind, tables.resource)
+
+
+def referral_with_task(connection: Connection, referral_id: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The rows of a referral and of its Task."""
+    request, task = tables.service_request, tables.task
+    first = connection.execute(select(request).where(request.c.id == referral_id)).mappings().one()
+    second = connection.execute(select(task).where(task.c.referral_id == referral_id)).mappings().one()
+    return first, second
+
+
+def awaiting(connection: Connection, client: str, names: Iterable[str]) -> list[str]:
+    """Ids of referrals whose subject was not here and goes by one of ``names``."""
+    token = tables.token
+    query = (
+        select(token.c.owner)
+        .distinct()
+        .where(token.c.client == client, token.c.type == "ServiceRequest", token.c.param == "_awaits")
+        .where(token.c.value.in_([bounded(name) for name in names]))
+        .order_by(token.c.owner)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def all_awaiting(connection: Connection) -> list[tuple[str, str]]:
+    """Every (client, referral id) that waits for its subject."""
+    request = tables.service_request
+    query = select(request.c.client, request.c.id).where(request.c.awaiting.is_not(None)).order_by(request.c.id)
+    return [(row.client, row.id) for row in connection.execute(query)]
+
+
+def received_text(connection: Connection, received_id: str) -> bytes:
+    table = tables.received
+    body = connection.execute(select(table.c.body).where(table.c.id == received_id)).scalar_one()
+    return bytes(body or b"")
+
+
+def received_answers(connection: Connection, received_id: str) -> str | None:
+    """What the entries of a request became, as JSON."""
+    table = tables.received
+    answers: str | None = connection.execute(select(table.c.answers).where(table.c.id == received_id)).scalar_one()
+    return answers
+
+
+def versions(connection: Connection, client: str, identity: str) -> list[Mapping[str, Any]]:
+    """What newer versions of a resource replaced, newest first."""
+    table = tables.history
+    query = select(table).where(table.c.id == identity, table.c.client == client).order_by(table.c.version.desc())
+    return list(connection.execute(query).mappings())

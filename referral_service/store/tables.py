@@ -1,0 +1,231 @@
+"""The tables: few, each row and key with its client.
+
+A referral is one row of ``service_request`` (the resource with the decision made on it) and one of ``task`` (its life
+in a queue). Everything else that was sent or authored is a ``resource``. Rows hold the current version; what it
+replaced stands in ``history``. Texts are kept as text, never as a database's own JSON type, which would drop duplicate
+keys and change numbers.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from referral_service.referral import Disposition, Priority, Queue
+from referral_service.worklist import MOVES
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(column: str, values: list[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _instant(name: str) -> Column[str]:
+    """UTC with milliseconds, as FHIR's instant: the same on both engines, and its order is the order of time."""
+    return Column(name, String(24), nullable=False)
+
+
+received = Table(
+    "received",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("client", String(64), nullable=False),
+    Column("request_id", String(256), nullable=False),
+    Column("door", String(32), nullable=False),
+    Column("result", String(16), nullable=False),
+    _instant("at"),
+    Column("body", LargeBinary),
+    Column("answers", Text),
+    _one_of("result", ["decided", "supporting", "update", "cancel", "replay", "conflict"]),
+    Index(None, "client", "request_id"),
+)
+"""One row a request that was taken in hand; ``body`` is the text received, byte for byte, ``answers`` what its entries
+became (a JSON list of references), from which the same request again is answered."""
+
+service_request = Table(
+    "service_request",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("client", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    _instant("last_updated"),
+    Column("content", Text, nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("intent", String(32), nullable=False),
+    Column("priority", String(16), nullable=False),
+    Column("authored_on", String(40)),
+    Column("requester", String(256)),
+    Column("subject", String(256)),
+    Column("patient_id", String(36)),
+    Column("received_id", String(36), ForeignKey("received.id"), nullable=False),
+    Column("received_on", String(10), nullable=False),
+    Column("path", String(64), nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("awaiting", String(512)),
+    Column("disposition", String(16), nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("decision_input", Text, nullable=False),
+    Column("input_hash", String(64), nullable=False),
+    _one_of("disposition", [Disposition.REVIEW, Disposition.ROUTED]),
+    Index(None, "client", "last_updated", "id"),
+    Index(None, "client", "patient_id"),
+    Index(None, "awaiting"),
+)
+"""``path`` is the referral's FHIRPath in the text received; ``awaiting`` the sender's address of a Patient not here."""
+
+task = Table(
+    "task",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("client", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    _instant("last_updated"),
+    Column("content", Text, nullable=False),
+    Column("referral_id", String(36), ForeignKey("service_request.id"), nullable=False),
+    Column("patient_id", String(36)),
+    Column("requester", String(256)),
+    Column("queue", String(32), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("held_from", String(32)),
+    Column("business_status", String(32)),
+    Column("priority_rank", Integer, nullable=False),
+    Column("red_flag", Integer, nullable=False),
+    Column("authored_on", String(24), nullable=False),
+    Column("due", String(10), nullable=False),
+    Column("assignee", String(128)),
+    Column("by_hand", Integer, nullable=False),
+    Column("code", String(8)),
+    Column("flags", String(256), nullable=False),
+    UniqueConstraint("referral_id"),
+    _one_of("queue", list(Queue)),
+    _one_of("status", list(MOVES)),
+    CheckConstraint(f"priority_rank BETWEEN 0 AND {len(Priority) - 1}", name="priority_rank"),
+    Index(None, "status", "queue", "last_updated", "id"),
+    Index(None, "queue", "red_flag", "priority_rank", "authored_on", "id"),
+    Index(None, "client", "last_updated", "id"),
+    Index(None, "last_updated", "id"),
+    Index(None, "patient_id"),
+)
+"""One Task a referral, for its whole life. ``flags`` are joined by commas, with one at either end; ``by_hand`` tells
+that a human chose the queue, which the machine then never overrules."""
+
+resource = Table(
+    "resource",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("client", String(64), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("version", Integer, nullable=False),
+    _instant("last_updated"),
+    Column("content", Text, nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("birth_date", String(10)),
+    Index(None, "client", "type", "last_updated", "id"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("type", String(32), nullable=False),
+    Column("client", String(64), nullable=False),
+    _instant("last_updated"),
+    Column("content", Text, nullable=False),
+    Column("decision", Text),
+    Column("decision_input", Text),
+    Column("received_id", String(36)),
+)
+"""What a newer version replaced."""
+
+token = Table(
+    "token",
+    metadata,
+    Column("owner", String(36), primary_key=True),
+    Column("param", String(16), primary_key=True),
+    Column("system", String(256), primary_key=True),
+    Column("value", String(256), primary_key=True),
+    Column("client", String(64), nullable=False),
+    Column("type", String(32), nullable=False),
+    Index(None, "client", "type", "param", "value", "system"),
+)
+"""What a resource is found by when it can have several: identifiers, names, codes, tags."""
+
+address = Table(
+    "address",
+    metadata,
+    Column("client", String(64), primary_key=True),
+    Column("name", String(512), primary_key=True),
+    Column("type", String(32), nullable=False),
+    Column("owner", String(36), nullable=False),
+    Index(None, "owner"),
+)
+"""A sender's own name for what it sent (``Patient/1`` or absolute) -> our id. Two senders' names never meet."""
+
+request_key = Table(
+    "request_key",
+    metadata,
+    Column("client", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("value", String(512), primary_key=True),
+    Column("content_hash", String(64), nullable=False),
+    Column("received_id", String(36), ForeignKey("received.id"), nullable=False),
+    Column("referral_id", String(36)),
+    _one_of("kind", ["idempotency", "message", "placer"]),
+)
+"""What makes the same referral sent twice one referral; the primary key decides between two that come at once."""
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("received_id", String(36), ForeignKey("received.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("client", String(64), nullable=False),
+    _instant("at"),
+    Column("state", String(16), nullable=False),
+    Column("referral_id", String(36)),
+    Column("placer", String(512)),
+    Column("red_flag", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    _one_of("state", list(Disposition)),
+    UniqueConstraint("referral_id"),
+    Index(None, "client", "placer"),
+    Index(None, "state", "red_flag", "at"),
+)
+"""One row a referral received (one a request when none can be read), never removed; only its state moves."""
+
+status_change = Table(
+    "status_change",
+    metadata,
+    Column("task_id", String(36), ForeignKey("task.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("client", String(64), nullable=False),
+    _instant("at"),
+    Column("actor", String(128), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("business_status", String(32)),
+    Column("queue", String(32), nullable=False),
+    Column("reason", Text),
+)
+"""Every change of a Task, immutable: its history and timeline, and what its sender is told from."""

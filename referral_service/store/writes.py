@@ -1,0 +1,122 @@
+"""Writing: all new rows of a request in one go, and changes by compare-and-set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import IntegrityError
+
+from referral_service.store import tables
+
+Row = Mapping[str, Any]
+MAX_KEY = 200
+
+
+class KeyTaken(Exception):
+    """Another transaction was quicker with the same key; whoever reads again finds what it wrote."""
+
+
+Rows = dict[Table, list[dict[str, Any]]]
+"""New rows by table. They are written in the order of ``metadata.sorted_tables``, parents before children."""
+
+
+def insert_all(connection: Connection, rows: Rows) -> None:
+    """Inserts everything in about one round trip (on PostgreSQL a pipeline, on SQLite there is no trip to save).
+
+    Raises :class:`KeyTaken` when a key is taken.
+    """
+    driver: Any = connection.dialect.loaded_dbapi
+    try:
+        with _pipeline(connection):
+            for table in tables.metadata.sorted_tables:
+                _insert(connection, table, rows.get(table, []))
+    except (IntegrityError, driver.IntegrityError) as problem:  # a pipeline raises the driver's own error
+        raise KeyTaken from problem
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    if rows:
+        statement, columns = _statement(table, connection.dialect)
+        values = [{name: row.get(name) for name in columns} for row in rows]
+        connection.exec_driver_sql(statement, _positional(values, columns, connection.dialect))
+
+
+def _pipeline(connection: Connection) -> AbstractContextManager[Any]:
+    if connection.dialect.name != "postgresql":
+        return nullcontext()
+    driver: Any = connection.connection.driver_connection
+    pipeline: AbstractContextManager[Any] = driver.pipeline()
+    return pipeline
+
+
+@cache
+def _statement(table: Table, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+    compiled = insert(table).compile(dialect=dialect)
+    return str(compiled), tuple(column.name for column in table.columns)
+
+
+def _positional(values: list[dict[str, Any]], columns: Sequence[str], dialect: Dialect) -> Any:
+    if dialect.positional:
+        return [tuple(row[name] for name in columns) for row in values]
+    return values
+
+
+def replace_version(
+    connection: Connection, table: Table, identity: str, expected_version: int, values: Row, kind: str
+) -> bool:
+    """Moves the current row to ``history`` and writes the next version; False when another was quicker."""
+    current = connection.execute(
+        select(table).where(table.c.id == identity, table.c.version == expected_version)
+    ).mappings().one_or_none()
+    if current is None:
+        return False
+    changed = connection.execute(
+        update(table)
+        .where(table.c.id == identity, table.c.version == expected_version)
+        .values({**values, "version": expected_version + 1})
+    )
+    if changed.rowcount != 1:
+        return False
+    shared = {name: current[name] for name in ("id", "version", "client", "last_updated", "content")}
+    kept = {name: current.get(name) for name in ("decision", "decision_input", "received_id")}
+    connection.execute(insert(tables.history).values({**shared, **kept, "type": kind}))
+    return True
+
+
+def bounded(key: str) -> str:
+    """A key that fits every index: itself, or its digest when it is long."""
+    return key if len(key) <= MAX_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def forget_tokens(connection: Connection, owners: Sequence[str]) -> None:
+    """What replaced resources were found by; their new tokens are inserted with the other rows."""
+    if owners:
+        connection.execute(delete(tables.token).where(tables.token.c.owner.in_(owners)))
+
+
+def move_ledger(connection: Connection, referral_id: str, state: str, outcome: str) -> None:
+    """A later decision moves the state of a referral's row; the row itself is never added again."""
+    connection.execute(
+        update(tables.ledger).where(tables.ledger.c.referral_id == referral_id).values(state=state, outcome=outcome)
+    )
+
+
+def move_ledger_state(connection: Connection, referral_id: str, state: str) -> None:
+    """A human's decision moves the state and leaves the machine's words."""
+    connection.execute(
+        update(tables.ledger).where(tables.ledger.c.referral_id == referral_id).values(state=state)
+    )
+
+
+def point_key(connection: Connection, client: str, kind: str, value: str, new: Row) -> None:
+    """Lets a key that was used by a finished referral speak of the new one."""
+    key = tables.request_key
+    connection.execute(
+        update(key).where(key.c.client == client, key.c.kind == kind, key.c.value == value).values(**new)
+    )

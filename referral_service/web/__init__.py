@@ -1,0 +1,1 @@
+"""The doors: one module a kind of interaction. The only room that knows Flask and HTTP status numbers."""

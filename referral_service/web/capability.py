@@ -1,0 +1,77 @@
+"""GET /fhir/metadata: the CapabilityStatement, made from the routes that there are.
+
+https://hl7.org/fhir/R4/capabilitystatement.html
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from flask import Blueprint, Response, current_app
+
+from referral_service.fhir.search import PARAMETERS
+from referral_service.fhir.writer import CANONICAL, typed
+from referral_service.web.http import FHIR_JSON, fhir_base, fhir_response, site
+
+blueprint = Blueprint("capability", __name__, url_prefix="/fhir")
+
+_INTERACTIONS = {
+    "create": ("POST", "/fhir/{kind}"),
+    "read": ("GET", "/fhir/{kind}/x"),
+    "vread": ("GET", "/fhir/{kind}/x/_history/1"),
+    "history-instance": ("GET", "/fhir/{kind}/x/_history"),
+    "update": ("PUT", "/fhir/{kind}/x"),
+}
+_OPERATIONS = ("preview", "validate", "decision", "original", "receipt")
+
+
+@blueprint.get("/metadata")
+def metadata() -> Response:
+    return fhir_response(_statement(fhir_base(), site().package_version))
+
+
+@cache
+def _statement(base: str, package: str) -> dict[str, Any]:
+    return typed(
+        {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": "2026-11-23",
+            "kind": "instance",
+            "software": {"name": "Referral service for dystonia", "version": package},
+            "implementation": {"description": "Checks, codes and routes referrals for dystonia.", "url": base},
+            "fhirVersion": "4.0.1",
+            "format": ["json", FHIR_JSON],
+            "rest": [{"mode": "server", "resource": _resources(), "interaction": [{"code": "transaction"}, {"code": "batch"}]}],
+        }
+    )
+
+
+def _resources() -> list[dict[str, Any]]:
+    from referral_service.web.reading import READABLE
+
+    return [_resource(kind) for kind in (*READABLE, "HealthcareService")]
+
+
+def _resource(kind: str) -> dict[str, Any]:
+    search = [{"name": name, "type": what} for name, what in sorted(PARAMETERS.get(kind, {}).items())]
+    interactions = [code for code, (method, path) in _INTERACTIONS.items() if _is_routed(method, path.format(kind=kind))]
+    if search:
+        interactions.append("search-type")
+    resource: dict[str, Any] = {"type": kind, "interaction": [{"code": code} for code in interactions]}
+    resource |= {"versioning": "versioned", "conditionalCreate": "create" in interactions}
+    if search:
+        resource["searchParam"] = search
+    if kind == "ServiceRequest":
+        definitions = [(name, f"{CANONICAL}/OperationDefinition/{name}") for name in _OPERATIONS]
+        resource["operation"] = [{"name": name, "definition": definition} for name, definition in definitions]
+    return resource
+
+
+def _is_routed(method: str, path: str) -> bool:
+    adapter = current_app.url_map.bind("localhost")
+    if not adapter.test(path, method):
+        return False
+    endpoint, _ = adapter.match(path, method)
+    return not endpoint.endswith("not_created")

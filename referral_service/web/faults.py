@@ -1,0 +1,90 @@
+"""Whatever goes wrong under /fhir is an OperationOutcome, with no traceback, path or SQL; pages say it in words."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, g, render_template, request
+from sqlalchemy.exc import OperationalError, TimeoutError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from referral_service.issues import Fault, FaultKind, Issue, error
+from referral_service.web.http import STATUS, add_ids, check_accept, fault_response, give_ids
+
+log = logging.getLogger("referral_service")
+
+_KINDS = {
+    404: (FaultKind.NOT_FOUND, "not-found", "not-found", "There is nothing at this address."),
+    405: (FaultKind.METHOD, "not-supported", "method-not-allowed", "This address does not take that method."),
+    413: (FaultKind.TOO_LARGE, "too-long", "too-large", "The body is too large."),
+}
+
+
+def register(app: Flask) -> None:
+    app.before_request(give_ids)
+    app.before_request(_check_accept)
+    app.after_request(add_ids)
+    app.after_request(_harden)
+    app.register_error_handler(Fault, _fault)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(RequestEntityTooLarge, _http)
+    app.register_error_handler(OperationalError, _database_away)
+    app.register_error_handler(TimeoutError, _database_away)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _check_accept() -> None:
+    if _is_fhir():
+        check_accept()
+
+
+def _is_fhir() -> bool:
+    return request.path.startswith("/fhir")
+
+
+def _harden(response: Response) -> Response:
+    """No script, style or frame from elsewhere; nothing of a patient in caches between (OWASP Secure Headers)."""
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _fault(fault: Fault) -> Response:
+    return _answer(fault.kind, *fault.issues)
+
+
+def _http(problem: HTTPException) -> Response:
+    kind, code, rule, words = _KINDS.get(problem.code or 0, (FaultKind.INVALID, "invalid", "bad-request", "Bad request."))
+    response = _answer(kind, error(code, rule, words))
+    if isinstance(problem, MethodNotAllowed) and problem.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(problem.valid_methods))
+    return response
+
+
+def _database_away(problem: Exception) -> Response:
+    log.error("database_unavailable request_id=%s kind=%s", g.request_id, type(problem).__name__)
+    words = "The database cannot be reached; nothing was stored. Try again shortly."
+    return _answer(FaultKind.TRANSIENT, error("transient", "database-unavailable", words))
+
+
+def _unforeseen(problem: Exception) -> Response:
+    # Only the kind of the fault and where it arose: its message may hold what was sent.
+    place = problem.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}" if place else "unknown"
+    log.error("unforeseen_fault request_id=%s kind=%s at=%s", g.request_id, type(problem).__name__, where)
+    words = f"The server failed in a way that was not foreseen; nothing was stored. Quote request id {g.request_id}."
+    return _answer(FaultKind.UNFORESEEN, error("exception", "unforeseen", words))
+
+
+def _answer(kind: FaultKind, *issues: Issue) -> Response:
+    if _is_fhir():
+        return fault_response(kind, issues)
+    words = " ".join(issue.diagnostics for issue in issues)
+    return Response(render_template("fault.html", words=words), STATUS[kind])

@@ -1,0 +1,22 @@
+"""Liveness and readiness: whether the process runs, and whether its database takes a question."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify
+from sqlalchemy import text
+
+from referral_service.web.http import site
+
+blueprint = Blueprint("health", __name__, url_prefix="/health")
+
+
+@blueprint.get("/live")
+def live() -> Response:
+    return jsonify(status="alive")
+
+
+@blueprint.get("/ready")
+def ready() -> Response:
+    with site().store.reading() as connection:
+        connection.execute(text("SELECT 1"))
+    return jsonify(status="ready")

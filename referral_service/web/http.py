@@ -1,0 +1,205 @@
+"""HTTP in and out: media types, limits, request ids, and the one place where a fault becomes a status number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from flask import Response, current_app, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from referral_service.fhir import writer
+from referral_service.intake import Answer, Became, Incoming, Site
+from referral_service.issues import Fault, FaultKind, Issue, error
+
+FHIR_JSON = "application/fhir+json"
+JSON_TYPES = frozenset({FHIR_JSON, "application/json"})
+RESOURCE_BYTES = 1024 * 1024
+BUNDLE_BYTES = 10 * 1024 * 1024
+BUNDLE_ENTRIES = 500
+
+STATUS: Mapping[FaultKind, int] = {
+    FaultKind.INVALID: 400,
+    FaultKind.LOGIN: 401,
+    FaultKind.FORBIDDEN: 403,
+    FaultKind.NOT_FOUND: 404,
+    FaultKind.METHOD: 405,
+    FaultKind.NOT_ACCEPTABLE: 406,
+    FaultKind.CONFLICT: 409,
+    FaultKind.GONE: 410,
+    FaultKind.PRECONDITION: 412,
+    FaultKind.TOO_LARGE: 413,
+    FaultKind.MEDIA_TYPE: 415,
+    FaultKind.BUSINESS_RULE: 422,
+    FaultKind.TRANSIENT: 503,
+    FaultKind.UNFORESEEN: 500,
+}
+SUCCESS: Mapping[Became, int] = {
+    Became.CREATED: 201,
+    Became.UPDATED: 200,
+    Became.UNCHANGED: 200,
+    Became.REPLAYED: 200,
+    Became.KEPT: 200,
+}
+_ID = re.compile(r"[A-Za-z0-9._:/+=\-]{1,128}")
+_FORMATS = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
+
+
+def site() -> Site:
+    found: Site = current_app.extensions["site"]
+    return found
+
+
+def client() -> str:
+    """Who calls. Without authentication all callers are one and the same client."""
+    return "local"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def give_ids() -> None:
+    """X-Request-Id and X-Correlation-Id come back as sent; made when absent or not printable."""
+    g.request_id = _id_of("X-Request-Id") or str(uuid4())
+    g.correlation_id = _id_of("X-Correlation-Id") or g.request_id
+
+
+def _id_of(header: str) -> str | None:
+    value = request.headers.get(header, "")
+    return value if _ID.fullmatch(value) else None
+
+
+def add_ids(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    response.headers["X-Correlation-Id"] = g.correlation_id
+    return response
+
+
+def fhir_base() -> str:
+    return f"{site().public_url}/fhir"
+
+
+def incoming(door: str, limit: int) -> Incoming:
+    """The request as intake takes it; refuses other media types (415) and what is too large (413)."""
+    return Incoming(
+        client=client(),
+        door=door,
+        request_id=g.request_id,
+        body=body_of(limit),
+        at=now(),
+        idempotency_key=request.headers.get("Idempotency-Key"),
+        if_none_exist=request.headers.get("If-None-Exist"),
+    )
+
+
+def body_of(limit: int) -> bytes:
+    if request.mimetype not in JSON_TYPES:
+        words = "Send application/fhir+json or application/json."
+        raise Fault(FaultKind.MEDIA_TYPE, error("not-supported", "media-type", words))
+    request.max_content_length = limit
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge as problem:
+        raise Fault(FaultKind.TOO_LARGE, too_large(limit)) from problem
+
+
+def too_large(limit: int) -> Issue:
+    return error("too-long", "too-large", f"The body is larger than {limit // 1024} KiB.")
+
+
+def check_accept() -> None:
+    """JSON only; ``_format`` outweighs the Accept header (https://hl7.org/fhir/R4/http.html#parameters)."""
+    wanted = request.args.get("_format")
+    if wanted is not None:
+        acceptable = wanted.partition(";")[0].strip() in _FORMATS
+    else:
+        types = [value for value, quality in request.accept_mimetypes if quality > 0]
+        acceptable = not types or any(_takes_json(value) for value in types)
+    if not acceptable:
+        words = "This server answers in application/fhir+json."
+        raise Fault(FaultKind.NOT_ACCEPTABLE, error("not-supported", "not-acceptable", words))
+
+
+def _takes_json(media_type: str) -> bool:
+    return media_type.partition(";")[0].strip() in JSON_TYPES | {"*/*", "application/*"}
+
+
+def prefers(name: str) -> str | None:
+    """One preference of the Prefer header (https://hl7.org/fhir/R4/http.html#ops)."""
+    for part in request.headers.get("Prefer", "").replace(";", ",").split(","):
+        key, _, value = part.strip().partition("=")
+        if key == name:
+            return value.strip().strip('"')
+    return None
+
+
+def fhir_response(body: Mapping[str, Any] | bytes | str, status: int = 200) -> Response:
+    text = orjson.dumps(body) if isinstance(body, Mapping) else body
+    if request.args.get("_pretty") == "true":
+        text = orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2)
+    return Response(text, status, content_type=f"{FHIR_JSON}; charset=utf-8")
+
+
+def fault_response(kind: FaultKind, issues: Iterable[Issue]) -> Response:
+    response = fhir_response(writer.outcome(issues), STATUS[kind])
+    if kind is FaultKind.TRANSIENT:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def answer_response(answer: Answer) -> Response:
+    """One resource's answer: the resource, or as Prefer asks, with ETag, Last-Modified and Location."""
+    if answer.fault is not None:
+        return fault_response(answer.fault, answer.issues)
+    wanted = prefers("return")
+    if wanted == "minimal":
+        response = Response(b"", SUCCESS[answer.became])
+    elif wanted == "OperationOutcome":
+        response = fhir_response(writer.outcome(answer.issues), SUCCESS[answer.became])
+    else:
+        response = fhir_response(answer.content, SUCCESS[answer.became])
+    version_headers(response, answer.version, answer.last_updated)
+    if answer.became is not Became.KEPT:
+        response.headers["Location"] = version_url(answer)
+    if answer.task_id:
+        response.headers["Link"] = f'<{fhir_base()}/Task/{answer.task_id}>; rel="related"'
+    return response
+
+
+def version_headers(response: Response, version: int, last_updated: str) -> None:
+    response.headers["ETag"] = f'W/"{version}"'
+    response.headers["Last-Modified"] = http_date(last_updated)
+
+
+def version_url(answer: Answer) -> str:
+    return f"{fhir_base()}/{answer.type}/{answer.id}/_history/{answer.version}"
+
+
+def http_date(instant: str) -> str:
+    return format_datetime(datetime.fromisoformat(instant), usegmt=True)
+
+
+def entry_response(answer: Answer) -> dict[str, Any]:
+    """``Bundle.entry.response`` of one answer (https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.response)."""
+    if answer.fault is not None:
+        return {"status": status_line(STATUS[answer.fault]), "outcome": writer.outcome(answer.issues)}
+    written: dict[str, Any] = {"status": status_line(SUCCESS[answer.became])}
+    if answer.id:
+        written["location"] = version_url(answer) if answer.version else f"{fhir_base()}/{answer.type}/{answer.id}"
+    if answer.version:
+        written |= {"etag": f'W/"{answer.version}"', "lastModified": answer.last_updated}
+    if answer.issues:
+        written["outcome"] = writer.outcome(answer.issues)
+    return written
+
+
+def status_line(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase}"
+

@@ -1,0 +1,96 @@
+"""Reads: a resource, its history, one version; always the caller's own or what it may see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+
+from referral_service.fhir.writer import CANONICAL
+from referral_service.intake.draft import SUPPORTING
+from referral_service.issues import Fault, FaultKind, error
+from referral_service.referral import Queue
+from referral_service.store import lookups
+from referral_service.web.http import client, fhir_base, fhir_response, site, version_headers
+
+blueprint = Blueprint("reading", __name__, url_prefix="/fhir")
+READABLE = (*sorted(SUPPORTING), "ServiceRequest", "Task")
+_KIND = "<any({}):kind>".format(", ".join(READABLE))
+
+
+@blueprint.get(f"/{_KIND}/<identity>")
+def read(kind: str, identity: str) -> Response:
+    """https://hl7.org/fhir/R4/http.html#read, by our id or by the sender's own; 304 when the ETag is still the same."""
+    row = current(kind, identity)
+    if request.headers.get("If-None-Match") == f'W/"{row["version"]}"':
+        response = Response(b"", 304)
+    else:
+        response = fhir_response(row["content"])
+    version_headers(response, row["version"], row["last_updated"])
+    return response
+
+
+@blueprint.get(f"/{_KIND}/<identity>/_history")
+def history(kind: str, identity: str) -> Response:
+    """https://hl7.org/fhir/R4/http.html#history, newest first."""
+    row = current(kind, identity)
+    with site().store.reading() as connection:
+        older = lookups.versions(connection, client(), row["id"])
+    entries = [_history_entry(kind, row["id"], version) for version in (row, *older)]
+    return fhir_response({"resourceType": "Bundle", "type": "history", "total": len(entries), "entry": entries})
+
+
+@blueprint.get(f"/{_KIND}/<identity>/_history/<int:version>")
+def version_read(kind: str, identity: str, version: int) -> Response:
+    """https://hl7.org/fhir/R4/http.html#vread"""
+    row = current(kind, identity)
+    with site().store.reading() as connection:
+        older = lookups.versions(connection, client(), row["id"])
+    found = next((one for one in (row, *older) if one["version"] == version), None)
+    if found is None:
+        raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such version."))
+    response = fhir_response(found["content"])
+    version_headers(response, found["version"], found["last_updated"])
+    return response
+
+
+@blueprint.get("/HealthcareService/<any({}):queue>".format(", ".join(Queue)))
+def queue(queue: str) -> Response:
+    """The queues as resources, for ``Task.owner`` to point at."""
+    return fhir_response(healthcare_service(Queue(queue), site().policy.queues[Queue(queue)]))
+
+
+def healthcare_service(queue: Queue, name: str) -> dict[str, Any]:
+    coding = {"system": f"{CANONICAL}/CodeSystem/queue", "code": queue.value}
+    return {
+        "resourceType": "HealthcareService",
+        "id": queue.value,
+        "active": True,
+        "type": [{"coding": [coding]}],
+        "name": name,
+    }
+
+
+def current(kind: str, identity: str) -> Any:
+    """The current row; a fault when there is none for this caller (404) or it was entered in error (410)."""
+    with site().store.reading() as connection:
+        ours = lookups.our_id(connection, client(), kind, identity)
+        row = lookups.current(connection, client(), kind, ours) if ours else None
+    if row is None:
+        raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", f"There is no such {kind}."))
+    return row
+
+
+def _history_entry(kind: str, identity: str, row: Any) -> dict[str, Any]:
+    is_first = row["version"] == 1
+    return {
+        "fullUrl": f"{fhir_base()}/{kind}/{identity}",
+        "resource": orjson.Fragment(row["content"]),
+        "request": {"method": "POST" if is_first else "PUT", "url": kind if is_first else f"{kind}/{identity}"},
+        "response": {
+            "status": "201" if is_first else "200",
+            "etag": f'W/"{row["version"]}"',
+            "lastModified": row["last_updated"],
+        },
+    }

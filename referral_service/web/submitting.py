@@ -1,0 +1,139 @@
+"""What EHRs send: a ServiceRequest, a Bundle, supporting data, and changes to either."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+
+from referral_service.intake import Answer, Received, receive, receive_supporting
+from referral_service.intake.conditions import version_of
+from referral_service.intake.draft import AUTHORED_ONLY, SUPPORTING
+from referral_service.intake.moves import put_task
+from referral_service.issues import Fault, FaultKind, error
+from referral_service.store import lookups
+from referral_service.web.http import (
+    BUNDLE_BYTES,
+    BUNDLE_ENTRIES,
+    RESOURCE_BYTES,
+    answer_response,
+    client,
+    entry_response,
+    fault_response,
+    fhir_response,
+    incoming,
+    prefers,
+    site,
+)
+
+blueprint = Blueprint("submitting", __name__, url_prefix="/fhir")
+
+
+@blueprint.post("/ServiceRequest")
+def create() -> Response:
+    """https://hl7.org/fhir/R4/http.html#create"""
+    return _sole(receive(site(), incoming("create", RESOURCE_BYTES), "ServiceRequest"))
+
+
+@blueprint.post("", strict_slashes=False)
+@blueprint.post("/")
+def bundle() -> Response:
+    """https://hl7.org/fhir/R4/http.html#transaction; a collection or document is answered like a batch."""
+    request_in = incoming("bundle", BUNDLE_BYTES)
+    check_entries(request_in.body)
+    received = receive(site(), request_in, "Bundle")
+    if received.failed is not None:
+        assert received.failed.fault is not None
+        return fault_response(received.failed.fault, received.failed.issues)
+    kind = "transaction-response" if _bundle_type(request_in.body) == "transaction" else "batch-response"
+    entries = [_entry(answer) for answer in received.answers]
+    return fhir_response({"resourceType": "Bundle", "type": kind, "entry": entries})
+
+
+def _entry(answer: Answer) -> dict[str, Any]:
+    entry: dict[str, Any] = {"response": entry_response(answer)}
+    if prefers("return") == "representation" and answer.content:
+        entry["resource"] = orjson.Fragment(answer.content)
+    return entry
+
+
+def _bundle_type(body: bytes) -> object:
+    return orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))["type"]
+
+
+def check_entries(body: bytes) -> None:
+    """The limit on entries is one of size (413); a body that cannot be counted is judged by intake."""
+    if body.count(b'"resource"') <= BUNDLE_ENTRIES:
+        return
+    try:
+        entries = orjson.loads(body.removeprefix(b"\xef\xbb\xbf")).get("entry", [])
+    except (orjson.JSONDecodeError, AttributeError):
+        return
+    if isinstance(entries, list) and len(entries) > BUNDLE_ENTRIES:
+        words = f"A Bundle may have {BUNDLE_ENTRIES} entries."
+        raise Fault(FaultKind.TOO_LARGE, error("too-long", "too-many-entries", words, "Bundle.entry"))
+
+
+@blueprint.put("/ServiceRequest/<identity>")
+def update(identity: str) -> Response:
+    """The sender corrects, adds or revokes, at the version that If-Match names; an id not known yet is made."""
+    request_in = replace(incoming("update", RESOURCE_BYTES), put_to=f"ServiceRequest/{identity}")
+    row = _current("ServiceRequest", identity)
+    if row is not None:
+        version = _wanted_version()
+        if row["version"] != version:
+            return fault_response(FaultKind.PRECONDITION, [_stale(row["version"])])
+        request_in = replace(request_in, is_update=True)
+    return _sole(receive(site(), request_in, "ServiceRequest"))
+
+
+@blueprint.put("/Task/<identity>")
+def move(identity: str) -> Response:
+    return answer_response(put_task(site(), incoming("task", RESOURCE_BYTES), identity, _wanted_version()))
+
+
+@blueprint.post("/<any({}):kind>".format(", ".join(sorted(SUPPORTING))))
+def create_supporting(kind: str) -> Response:
+    return _sole(receive_supporting(site(), incoming("supporting", RESOURCE_BYTES), kind))
+
+
+@blueprint.put("/<any({}):kind>/<identity>".format(", ".join(sorted(SUPPORTING))))
+def put_supporting(kind: str, identity: str) -> Response:
+    """Upsert by the sender's own id, which goes on working for that sender beside ours."""
+    request_in = replace(incoming("supporting", RESOURCE_BYTES), put_to=f"{kind}/{identity}")
+    return _sole(receive_supporting(site(), request_in, kind))
+
+
+@blueprint.post("/<any({}):kind>".format(", ".join(sorted(AUTHORED_ONLY))))
+def not_created(kind: str) -> Response:
+    words = f"A {kind} is written by this service itself."
+    response = fault_response(FaultKind.METHOD, [error("not-supported", "method-not-allowed", words)])
+    response.headers["Allow"] = "GET"
+    return response
+
+
+def _sole(received: Received) -> Response:
+    return answer_response(received.failed or received.answers[0])
+
+
+def _current(kind: str, identity: str) -> Any:
+    with site().store.reading() as connection:
+        ours = lookups.our_id(connection, client(), kind, identity)
+        return lookups.current(connection, client(), kind, ours) if ours else None
+
+
+def _wanted_version() -> int:
+    header = request.headers.get("If-Match")
+    version = version_of(header) if header else None
+    if version is None:
+        words = "Say with If-Match which version is to be changed, as the ETag of a read gives it."
+        raise Fault(FaultKind.INVALID, error("required", "if-match-missing", words))
+    return version
+
+
+def _stale(version: int) -> Any:
+    words = f"The resource is at version {version}; read it again before changing it."
+    return error("conflict", "stale-version", words)
+
