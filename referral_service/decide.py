@@ -33,6 +33,8 @@ WHY_UNDETERMINED = {
     "only-neighbour": "A neighbouring condition is named, dystonia is not.",
     "movement-without-diagnosis": "Movements or postures are described, with no diagnosis.",
     "language-not-read": "The reason is in a language that this site does not read by machine.",
+    "assertion-unclear": "It is not clear whether dystonia is said to be there.",
+    "other-reason-unsure": "One reason is surely something else, another could not be read.",
     "no-readable-reason": "No reason for the referral could be read.",
     "elsewhere": "Every reason given is something other than dystonia or its neighbours.",
     "background-beside-other-reason": "The reason is something else; dystonia stands only in the background.",

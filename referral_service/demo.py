@@ -44,7 +44,9 @@ def run_demo(port: int, directory: Path | None) -> None:
         with store.reading() as connection:
             counted = sums(connection)
         store.close()
-        click.echo(f"{counted['received']} invented referrals: " + ", ".join(f"{n} {s}" for s, n in list(counted.items())[1:]))
+        click.echo(
+            f"{counted['received']} invented referrals: " + ", ".join(f"{n} {s}" for s, n in list(counted.items())[1:])
+        )
         click.echo(f"Worklist   {settings.public_url}/")
         click.echo(f"FHIR base  {settings.public_url}/fhir")
         click.echo("Stop with Ctrl-C.")

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from referral_service.referral import Priority, Queue
 
-
 T = TypeVar("T")
 
 
@@ -60,7 +59,6 @@ _KEYS = {
     *("name", "version", "zone", "adult_from", "transition", "queues", "admit_draft", "languages"),
     *("retention", "due", "red_flags", "contestable"),
 }
-
 
 
 def load_policy(path: Path | None = None) -> Policy:

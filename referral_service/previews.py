@@ -18,7 +18,7 @@ _COLUMNS = ("file", "disposition", "queue", "icd10cm", "certainty", "flags", "wh
 
 
 def decide_files(files: Iterable[Path], policy: Path | None, at: datetime) -> list[dict[str, Any]]:
-    """One row a referral: ``file``, ``disposition``, ``queue``, ``icd10cm``, ``icd10``, ``certainty``, ``flags``, ``issues``."""
+    """One row a referral, with the keys that ``preview --json`` prints, decided on the day of ``at``."""
     store = open_store("sqlite://")
     metadata.create_all(store.engine)
     site = site_of(store, load_policy(policy), "http://localhost")

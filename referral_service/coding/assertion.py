@@ -15,9 +15,9 @@ from referral_service.coding.lexicon import Entry, Match, Trigger
 from referral_service.coding.text import LOOKS_BACK, Sentence
 from referral_service.referral import Assertion
 
-
 _ORDER = ("negated", "family", "historical", "unclear", "suspected")
 _PLAIN = "affirmed:plain"
+_ENDS, _GOES_ON = frozenset({"stop", "self"}), frozenset({"join", "after"})
 _AFTER_REACH = 6
 _BEFORE_REACH = 14
 _CLOSE = frozenset({"like", "v", "vs", "versus", "possible", "possibly", "probable", "probably", "likely", "considered",
@@ -34,6 +34,7 @@ class Mention:
     end: int
     sentence: int
     word: int
+    last: int
     assertion: Assertion
     rule: str
     clear: bool = True
@@ -63,6 +64,8 @@ class _Segment:
 
 def mentions_in(sentence: Sentence, matches: Sequence[Match], number: int) -> list[Mention]:
     """The mentions of one sentence, in order."""
+    if not any(match.entry is not None and match.entry.is_item for match in matches):
+        return []
     said: list[dict[str, str]] = [{} for _ in matches]
     _Forward(sentence, matches, said).sweep()
     _Backward(sentence, matches, said).sweep()
@@ -72,7 +75,7 @@ def mentions_in(sentence: Sentence, matches: Sequence[Match], number: int) -> li
         if match.entry is not None and match.entry.is_item:
             assertion, rule, clear = _resolve(rules, current)
             start, end = sentence[match.first].start, sentence[match.last].end
-            mentions.append(Mention(match.entry, start, end, number, match.first, assertion, rule, clear))
+            mentions.append(Mention(match.entry, start, end, number, match.first, match.last, assertion, rule, clear))
     return mentions
 
 
@@ -88,11 +91,13 @@ def _resolve(rules: dict[str, str], current: bool) -> tuple[Assertion, str, bool
 
 
 def _has(match: Match, direction: str) -> bool:
-    return match.entry is not None and any(trigger.direction == direction for trigger in match.entry.triggers)
+    return match.entry is not None and direction in match.entry.directions
 
 
 def _of(match: Match, direction: str) -> list[Trigger]:
-    return [t for t in match.entry.triggers if t.direction == direction] if match.entry is not None else []
+    if match.entry is None or direction not in match.entry.directions:
+        return []
+    return [trigger for trigger in match.entry.triggers if trigger.direction == direction]
 
 
 class _Forward:
@@ -209,7 +214,7 @@ class _Backward:
     def read(self, at: int, match: Match) -> None:
         assert match.entry is not None
         entry = match.entry
-        if any(t.direction in ("stop", "self") for t in entry.triggers) and not _of(match, "after"):
+        if entry.directions & _ENDS and "after" not in entry.directions:
             self.active.clear()
         for trigger in _of(match, "after"):
             self.open(trigger, match)
@@ -217,7 +222,7 @@ class _Backward:
             self.open(_of(match, "relative")[0], match)
         if entry.meanings or entry.causes or entry.site:
             self.mark(at, match, counts=bool(entry.meanings))
-        elif self.used and not any(t.direction in ("join", "after") for t in entry.triggers):
+        elif self.used and not entry.directions & _GOES_ON:
             self.active.clear()
 
     def open(self, trigger: Trigger, match: Match) -> None:
@@ -277,5 +282,5 @@ def _goes_on(segments: Sequence[_Segment]) -> list[bool]:
     goes_on = [False] * (len(segments) + 1)
     for at in range(len(segments) - 1, -1, -1):
         short = segments[at].items + segments[at].others <= 4
-        goes_on[at] = segments[at].items > 0 and segments[at].closes or short and goes_on[at + 1]
+        goes_on[at] = (segments[at].items > 0 and segments[at].closes) or (short and goes_on[at + 1])
     return goes_on

@@ -18,7 +18,6 @@ from referral_service.coding.red_flags import RedFlag, red_flags_of
 from referral_service.policy import Policy
 from referral_service.referral import AgeInterval, Assertion, Certainty, CodePair, Coding, Evidence, Fact, Flag, Place
 
-
 _OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
 _ATC = "http://www.whocc.no/atc"
 _POINTS_HERE = frozenset({Kind.DYSTONIA, Kind.NEIGHBOUR})
@@ -54,9 +53,7 @@ class Assessment:
     red_flags: tuple[RedFlag, ...]
 
 
-def assess(
-    facts: Sequence[Fact], vocabulary: Vocabulary, policy: Policy, age: AgeInterval | None
-) -> Assessment:
+def assess(facts: Sequence[Fact], vocabulary: Vocabulary, policy: Policy, age: AgeInterval | None) -> Assessment:
     """What the facts of one referral say. Never raises for any text; the same input gives the same answer."""
     readings, contradicted = _settled([read_fact(fact, vocabulary, policy) for fact in facts])
     candidates = candidates_of(readings, policy)
@@ -103,7 +100,10 @@ def _against(found: Found, words: Found | None) -> Found:
 
 
 def _indication(
-    readings: Sequence[FactReading], own: Sequence[FactReading], ours: Sequence[Candidate], background: Sequence[Candidate]
+    readings: Sequence[FactReading],
+    own: Sequence[FactReading],
+    ours: Sequence[Candidate],
+    background: Sequence[Candidate],
 ) -> tuple[Indication, str]:
     if ours:
         return Indication.DYSTONIA, ""
@@ -113,7 +113,11 @@ def _indication(
     if _is_elsewhere(own):
         beside = any(f.meaning.kind in _POINTS_HERE and f.assertion.is_current
                      for r in readings if r.fact.place is Place.BACKGROUND for f in r.found)  # fmt: skip
-        return (Indication.UNDETERMINED, "background-beside-other-reason") if beside else (Indication.ELSEWHERE, "elsewhere")
+        return (
+            (Indication.UNDETERMINED, "background-beside-other-reason")
+            if beside
+            else (Indication.ELSEWHERE, "elsewhere")
+        )
     if any(_is_reason(r) and r.is_elsewhere for r in own):
         return Indication.UNDETERMINED, "other-reason-unsure"
     if background:
@@ -175,9 +179,7 @@ def _drug_is_listed(readings: Iterable[FactReading]) -> bool:
     return False
 
 
-def _flags(
-    choice: Choice | None, contradicted: bool, listed: bool, red_flags: Sequence[RedFlag]
-) -> Iterable[Flag]:
+def _flags(choice: Choice | None, contradicted: bool, listed: bool, red_flags: Sequence[RedFlag]) -> Iterable[Flag]:
     if choice is not None and choice.is_contested:
         yield Flag.CODE_CONTESTABLE
     if contradicted or (choice is not None and choice.is_conflict):
@@ -199,7 +201,12 @@ def _drugs(reading: FactReading) -> Iterable[tuple[int, Evidence]]:
     fact = reading.fact
     coded = coded_drug(fact)
     if coded is not None:
-        yield 0, Evidence(fact.expression, Coding(_ATC, coded.atc, coded.name), fact.stance or Assertion.AFFIRMED, "drug:code")
+        yield (
+            0,
+            Evidence(
+                fact.expression, Coding(_ATC, coded.atc, coded.name), fact.stance or Assertion.AFFIRMED, "drug:code"
+            ),
+        )
     if reading.text is None:
         return
     where = fact.expression if fact.coding is None else f"{fact.expression}.display"
@@ -209,6 +216,4 @@ def _drugs(reading: FactReading) -> Iterable[tuple[int, Evidence]]:
             span = reading.text.text[mention.start : mention.end]
             finding = Coding(_ATC, drug.atc, drug.name)
             assertion = stronger(mention.assertion, fact.stance)
-            yield mention.start, Evidence(
-                where, finding, assertion, mention.rule, mention.start, mention.end, span
-            )
+            yield mention.start, Evidence(where, finding, assertion, mention.rule, mention.start, mention.end, span)

@@ -12,7 +12,6 @@ from referral_service.coding.reading import FactReading
 from referral_service.coding.tables import table
 from referral_service.referral import Assertion, Fact
 
-
 ACUTE, SUBACUTE, OTHER_DRUG = "G24.02", "G24.01", "G24.09"
 _NEAR_DRUG = 5
 _NEAR_SITE = 9
@@ -52,7 +51,9 @@ class Surroundings:
         return sentence in self.stated or sentence in self.alone
 
     def course(self, sentence: int) -> str:
-        said = {value for cause in self.causes.get(sentence, ()) for kind, value in cause.entry.causes if kind == "course"}
+        said = {
+            value for cause in self.causes.get(sentence, ()) for kind, value in cause.entry.causes if kind == "course"
+        }
         return "acute" if "acute" in said else "tardive" if "tardive" in said else ""
 
     def nearest_site(self, mention: Mention) -> Site | None:
@@ -68,11 +69,12 @@ def _is(mention: Mention, kind: str) -> bool:
     return any(name == kind for name, _ in mention.entry.causes)
 
 
-def _is_stated(drugs: Sequence[Mention], causes: Iterable[Mention]) -> bool:
+def _is_stated(drugs: Sequence[Mention], causes: Sequence[Mention]) -> bool:
     """A word of cause just before the drug ("after IV metoclopramide") or just after it ("metoclopramide-induced")."""
-    words = sorted(cause.word for cause in causes if _is(cause, "drug"))
-    spots = {near for word in words for near in range(word - 2, word + _NEAR_DRUG + 1)}
-    return any(drug.word in spots for drug in drugs)
+    said = [(cause.word, cause.last) for cause in causes if _is(cause, "drug")]
+    before = {near for _, last in said for near in range(last + 1, last + _NEAR_DRUG)}
+    after = {first - near for first, _ in said for near in (1, 2)}
+    return any(drug.word in before or drug.last in after for drug in drugs)
 
 
 def drug_code(code: str, text: str, course: str, tardive: str) -> str:

@@ -16,7 +16,6 @@ from referral_service.coding.reading import FactReading, Found
 from referral_service.policy import Policy
 from referral_service.referral import Assertion, Certainty, CodePair, Fact, Place
 
-
 _DRUG, _GENETIC, _OTHER, _UNSPECIFIED = "G24.0", "G24.1", "G24.8", "G24.9"
 _RANKS = {"G24.02": 0, "G24.01": 0, "G24.09": 0, "G24.1": 2, "G24.3": 3, "G24.4": 3, "G24.5": 3, "G24.2": 4, "G24.8": 5}
 _LAST = 6
@@ -120,9 +119,7 @@ def _narrowed(plain: Candidate, around: Surroundings, sites: Sequence[Site]) -> 
     return plain
 
 
-def choose(
-    candidates: Sequence[Candidate], readings: Iterable[FactReading], vocabulary: Vocabulary
-) -> Choice:
+def choose(candidates: Sequence[Candidate], readings: Iterable[FactReading], vocabulary: Vocabulary) -> Choice:
     """The winner of the stated order; the others, and what coders could defend instead, are alternatives."""
     ranked = sorted(candidates, key=lambda candidate: candidate.key)
     best = ranked[0]
@@ -134,7 +131,8 @@ def choose(
         code=vocabulary.pairs[best.code],
         alternatives=tuple(vocabulary.pairs[code] for code in codes),
         certainty=_certainty(best, ranked),
-        is_contested=header or any(c.contested for c in ranked if c.code == best.code and not (c.generic and c is not best)),
+        is_contested=header
+        or any(c.contested for c in ranked if c.code == best.code and not (c.generic and c is not best)),
         is_conflict=_conflicts(ranked) or _contradicted(candidates, readings),
     )
 

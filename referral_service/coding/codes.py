@@ -16,7 +16,6 @@ from referral_service.coding.concepts import ICD10, ICD10CM, Kind, Meaning, Voca
 from referral_service.coding.tables import table
 from referral_service.referral import Assertion, Coding
 
-
 _ICD10 = re.compile(r"[A-Z][0-9][0-9A-Z](?:\.[0-9A-Z]{1,4})?")
 _GM_SUFFIX = {"V": Assertion.SUSPECTED, "A": Assertion.NEGATED, "Z": Assertion.HISTORICAL, "G": Assertion.AFFIRMED}
 _ICD_FAMILY = ("icd-10", "icd-10-gm")

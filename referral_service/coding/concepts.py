@@ -12,13 +12,14 @@ from enum import StrEnum
 
 from referral_service.referral import CodePair, Coding
 
-
 FINDING = "https://referral-service.example/fhir/CodeSystem/finding"
 ICD10CM = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD10 = "http://hl7.org/fhir/sid/icd-10"
 
 NUMBER = "#"
 """Stands for any number in a term of several words, as in "over # weeks"."""
+YEAR = "yyyy"
+"""Stands for a calendar year, as in "in yyyy"."""
 
 _WORD = re.compile(r"[^\W_]+|#")
 _APOSTROPHE = re.compile(r"['’ʼ‘`´]")

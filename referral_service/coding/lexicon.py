@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
+from typing import NamedTuple
 
-from referral_service.coding.concepts import NUMBER, Kind, Meaning, Vocabulary, words_of
+from referral_service.coding.concepts import NUMBER, YEAR, Kind, Meaning, Vocabulary, words_of
 from referral_service.coding.tables import table
-from referral_service.coding.text import LOOKS_BACK, LOOKS_FORWARD, Sentence, is_number
+from referral_service.coding.text import LOOKS_BACK, LOOKS_FORWARD, Sentence, is_number, is_year
 from referral_service.coding.words import is_known_word
 
-
-_TYPO_FROM = 8
-"""Words shorter than this are too easily another word."""
+_TYPO_FROM, _TYPO_TO = 8, 24
+"""Shorter words are too easily another word; longer ones are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,10 @@ class Entry:
     drug: Drug | None = None
     site: tuple[str, str] | None = None
     causes: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def is_item(self) -> bool:
-        """Something that can be affirmed or negated."""
-        return bool(self.meanings or self.drug or self.site or self.causes)
+    is_item: bool = False
+    """Something that can be affirmed or negated."""
+    directions: frozenset[str] = frozenset()
+    """Those of its triggers."""
 
 
 @dataclass(slots=True)
@@ -59,8 +58,7 @@ class Node:
     entry: Entry | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """``entry`` at words ``first`` to ``last`` (inclusive) of a sentence; a word that means nothing has no entry."""
 
     first: int
@@ -77,6 +75,7 @@ class Lexicon:
             self._add(tuple(term.split()), meanings=meanings)
         _add_tables(self._add)
         self._typos = _typo_index(vocabulary.terms)
+        self._meant = lru_cache(maxsize=4096)(self._look_up)
 
     def _add(self, words: tuple[str, ...], **parts: object) -> None:
         node = self.root
@@ -87,8 +86,12 @@ class Lexicon:
     def matches(self, sentence: Sentence) -> list[Match]:
         """The sentence from left to right as longest matches and the words between them."""
         found, at = [], 0
+        openers = self.root.below
         while at < len(sentence):
-            entry, last = self._longest(sentence, at)
+            word = sentence[at].text
+            entry, last = None, at
+            if word in openers or len(word) >= _TYPO_FROM or is_number(word):
+                entry, last = self._longest(sentence, at)
             found.append(Match(at, last, entry))
             at = last + 1
         return found
@@ -97,7 +100,7 @@ class Lexicon:
         node, entry, last = self.root, None, at
         for here in range(at, len(sentence)):
             word = sentence[here]
-            if here > at and not set(word.before) <= {",", "/"}:
+            if here > at and word.before and word.before.strip(",/"):
                 break
             below = self._below(node, word.text)
             if below is None:
@@ -110,13 +113,13 @@ class Lexicon:
     def _below(self, node: Node, word: str) -> Node | None:
         below = node.below.get(word)
         if below is None and is_number(word):
-            return node.below.get(NUMBER)
-        if below is None and len(word) >= _TYPO_FROM:
+            return (node.below.get(YEAR) if is_year(word) else None) or node.below.get(NUMBER)
+        if below is None and _TYPO_FROM <= len(word) <= _TYPO_TO:
             meant = self._meant(word)
             return node.below.get(meant) if meant else None
         return below
 
-    def _meant(self, word: str) -> str | None:
+    def _look_up(self, word: str) -> str | None:
         if is_known_word(word) or word in self._typos.words:
             return None
         return self._typos.meant(word)
@@ -124,13 +127,17 @@ class Lexicon:
 
 def _crosses_comma(sentence: Sentence, first: int, last: int, entry: Entry) -> bool:
     """Only names are inverted with a comma ("dystonia, cervical"); triggers are not."""
-    return not entry.meanings and any(sentence[at].before for at in range(first + 1, last + 1) if "," in sentence[at].before)
+    return not entry.meanings and any(
+        sentence[at].before for at in range(first + 1, last + 1) if "," in sentence[at].before
+    )
 
 
 def _merged(entry: Entry, parts: Mapping[str, object]) -> Entry:
     joined = {name: getattr(entry, name) + value if isinstance(value, tuple) and name != "site" else value
               for name, value in parts.items()}  # fmt: skip
-    return replace(entry, **joined)  # type: ignore[arg-type]
+    whole = replace(entry, **joined)  # type: ignore[arg-type]
+    is_item = bool(whole.meanings or whole.drug or whole.site or whole.causes)
+    return replace(whole, is_item=is_item, directions=frozenset(t.direction for t in whole.triggers))
 
 
 def _words(phrase: str) -> tuple[str, ...]:
@@ -180,7 +187,9 @@ def _typo_index(terms: Mapping[str, tuple[Meaning, ...]]) -> Typos:
 
 
 def _of_dystonia(terms: Mapping[str, tuple[Meaning, ...]]) -> Iterable[str]:
-    names = (term for term, meanings in terms.items() if any(m.kind in (Kind.DYSTONIA, Kind.NEIGHBOUR) for m in meanings))
+    names = (
+        term for term, meanings in terms.items() if any(m.kind in (Kind.DYSTONIA, Kind.NEIGHBOUR) for m in meanings)
+    )
     return sorted({word for term in names for word in term.split() if len(word) >= _TYPO_FROM})
 
 
@@ -194,7 +203,11 @@ def _is_one_slip(word: str, target: str) -> bool:
     wrong = [at for at in range(len(word)) if word[at] != target[at]]
     if len(wrong) == 1:
         return True
-    return len(wrong) == 2 and wrong[1] == wrong[0] + 1 and word[wrong[0]] + word[wrong[1]] == target[wrong[1]] + target[wrong[0]]
+    return (
+        len(wrong) == 2
+        and wrong[1] == wrong[0] + 1
+        and word[wrong[0]] + word[wrong[1]] == target[wrong[1]] + target[wrong[0]]
+    )
 
 
 @lru_cache(maxsize=4)

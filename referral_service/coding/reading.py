@@ -14,9 +14,8 @@ from referral_service.coding.text import Sentence, sentences
 from referral_service.policy import Policy
 from referral_service.referral import Assertion, Evidence, Fact, Place
 
-
 _SILENT = frozenset({Kind.ELSEWHERE, Kind.CONTEXT})
-_CONTEXTS = {"neck": ("neck",), "drug": ("drug-context",)}
+_CONTEXTS = {"neck": ("neck",), "drug": ("drug-context",), "parkinson": ("parkinson",)}
 _ORDER = (Assertion.AFFIRMED, Assertion.SUSPECTED, Assertion.HISTORICAL, Assertion.FAMILY, Assertion.NEGATED)
 
 
@@ -157,7 +156,9 @@ def _read_words(fact: Fact, expression: str, text: TextReading, vocabulary: Voca
     start, end = text.other
     if not any(f.meaning.kind is Kind.ELSEWHERE for f in found):
         meaning = vocabulary.findings["other-reason"]
-        other = Found(fact, expression, meaning, _asserted(fact, None), "text:other-field", True, start, end, text.text[start:end])  # noqa: E501
+        other = Found(
+            fact, expression, meaning, _asserted(fact, None), "text:other-field", True, start, end, text.text[start:end]
+        )  # noqa: E501
         found = (*found, other)
     return FactReading(fact, found, text, is_elsewhere=True)
 
@@ -182,9 +183,16 @@ def _meant(mention: Mention, mentions: Sequence[Mention], vocabulary: Vocabulary
     if any(meaning.context for meaning in meanings):
         fits = [m for m in meanings if m.context and _supports(m.context, mention, mentions)]
         meanings = tuple(fits or [m for m in meanings if not m.context])
+    if any(_is_bare_dyskinesia(meaning, mention) for meaning in meanings) and _supports("parkinson", mention, mentions):
+        meanings = (vocabulary.findings["levodopa-dyskinesia"],)
     resolved = [resolve(meaning, policy.contestable, vocabulary) for meaning in meanings]
     by_code = {meaning.finding: meaning for meaning in reversed(resolved)}
     return list(reversed(by_code.values()))
+
+
+def _is_bare_dyskinesia(meaning: Meaning, mention: Mention) -> bool:
+    """Dyskinesia alone is G24.9, but beside Parkinson's disease it is that of levodopa (ICD-10-CM G20.B, Excludes1)."""
+    return meaning.generic and meaning.contested and mention.word == mention.last
 
 
 def _supports(context: str, mention: Mention, mentions: Sequence[Mention]) -> bool:

@@ -16,7 +16,6 @@ from referral_service.coding.tables import table
 from referral_service.policy import Policy
 from referral_service.referral import AgeInterval, Evidence, Fact, Place, Priority
 
-
 _OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
 _MOVING = frozenset({Kind.DYSTONIA, Kind.MOVEMENT})
 

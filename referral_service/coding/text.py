@@ -7,8 +7,7 @@ regular expression without nested repetition: linear in the length of the text.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-
+from typing import NamedTuple
 
 LOOKS_FORWARD, LOOKS_BACK = "?>", "<?"
 """A question mark before what it doubts ("?dystonia") and after it ("dystonia?")."""
@@ -16,18 +15,80 @@ LOOKS_FORWARD, LOOKS_BACK = "?>", "<?"
 _APOSTROPHE = r"(?:['’ʼ‘`´]|&(?:apos|rsquo|#39|#x27|#8217);)"
 _TOKEN = re.compile(
     rf"(?P<word>[^\W_]+(?:{_APOSTROPHE}[^\W_]+)*)|(?P<entity>&#?\w{{2,8}};)|(?P<tag></?[a-zA-Z][^<>]{{0,200}}>)"
-    r"|\n\s*|[?!.,;:()\[\]/+•*|–—-]"
+    r"|\n\s*|\?+|[!.,;:()\[\]/+•*|–—-]"
 )
 _INSIDE_WORD = re.compile(_APOSTROPHE)
-_ABBREVIATIONS = frozenset("vs dr mr mrs ms st prof approx hx dx rx rt lt ca cf pt fh e.g i.e v".split())
-_OPEN_ENDED = frozenset("and or nor of no not with without to for the a an possible probable suspected query from in".split())
+_ABBREVIATIONS = frozenset(
+    [
+        "vs",
+        "dr",
+        "mr",
+        "mrs",
+        "ms",
+        "st",
+        "prof",
+        "approx",
+        "hx",
+        "dx",
+        "rx",
+        "rt",
+        "lt",
+        "ca",
+        "cf",
+        "pt",
+        "fh",
+        "e.g",
+        "i.e",
+        "v",
+    ]
+)
+_OPEN_ENDED = frozenset(
+    [
+        "and",
+        "or",
+        "nor",
+        "of",
+        "no",
+        "not",
+        "with",
+        "without",
+        "to",
+        "for",
+        "the",
+        "a",
+        "an",
+        "possible",
+        "probable",
+        "suspected",
+        "query",
+        "from",
+        "in",
+    ]
+)
 _BLOCK_TAG = re.compile(r"</?(?:br|p|div|li|ul|ol|tr|td|th|table|h\d)\b", re.IGNORECASE)
 _JOINS = {"[": "(", "]": ")"}
-_NUMBERS = frozenset("one two three four five six seven eight nine ten eleven twelve few several couple".split())
+_NUMBERS = frozenset(
+    [
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "few",
+        "several",
+        "couple",
+    ]
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One word, lower case and without apostrophes; ``before`` are the signs between it and the last one."""
 
     text: str
@@ -45,7 +106,11 @@ def sentences(text: str) -> list[Sentence]:
 
 
 def is_number(word: str) -> bool:
-    return word[0].isdigit() and word.isdigit() or word in _NUMBERS
+    return word.isdigit() or word in _NUMBERS
+
+
+def is_year(word: str) -> bool:
+    return len(word) == 4 and word.isdigit() and word[:2] in ("19", "20")
 
 
 def _lower(text: str) -> str:
@@ -109,9 +174,10 @@ class _Splitter:
     def question(self, start: int, end: int) -> None:
         """A question mark that follows a space or a sign and precedes a word doubts what comes."""
         follows = self.around(end) if not self.around(end).isspace() else self.around(end + 1)
-        opens = not self.around(start - 1).isalnum() and self.around(start - 1) not in "?)" and follows.isalnum()
-        self.sentence.append(Word(LOOKS_FORWARD if opens else LOOKS_BACK, start, end, self.before))
-        self.before = ""
+        opens = not self.around(start - 1).isalnum() and self.around(start - 1) != ")" and follows.isalnum()
+        if opens or self.sentence:
+            self.sentence.append(Word(LOOKS_FORWARD if opens else LOOKS_BACK, start, end, self.before))
+            self.before = ""
         if not opens:
             self.finish()
 

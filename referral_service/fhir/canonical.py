@@ -79,6 +79,11 @@ def _sorted(value: Any) -> Any:
     return value
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values say the same, whatever the order of their keys."""
+    return dump(_sorted(one)) == dump(_sorted(other))
+
+
 def digest(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 

@@ -19,7 +19,6 @@ from typing import Any
 from referral_service.coding.concepts import FINDING, ICD10, ICD10CM, Kind, Meaning, Vocabulary, key_of
 from referral_service.referral import CodePair, Coding
 
-
 _EXTENSION = "https://referral-service.example/fhir/StructureDefinition/"
 _ROLL_UP = "icd-10-cm-to-icd-10"
 _NEIGHBOURS = "icd-10-cm-to-finding"

@@ -194,7 +194,9 @@ class TaskFacts:
     due: str
 
 
-def task(facts: TaskFacts, stamp: Stamp, decision: Decision, policy_notice: str, versions: Mapping[str, str]) -> Resource:
+def task(
+    facts: TaskFacts, stamp: Stamp, decision: Decision, policy_notice: str, versions: Mapping[str, str]
+) -> Resource:
     """https://hl7.org/fhir/R4/task.html, as it first stands in its queue: requested."""
     assert decision.queue is not None
     written: Resource = {

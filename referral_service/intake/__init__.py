@@ -115,7 +115,9 @@ def _with_whole_faults(reading: Reading) -> Reading:
 
 def _wrong_bundle(kind: str | None) -> Issue:
     door = "POST it to $process-message." if kind == "message" else f"Taken here: {', '.join(BUNDLES)}."
-    return error("not-supported", "bundle-type", f"A Bundle of this type is not taken at this address. {door}", "Bundle.type")
+    return error(
+        "not-supported", "bundle-type", f"A Bundle of this type is not taken at this address. {door}", "Bundle.type"
+    )
 
 
 def _has_anything(envelope: Envelope, reading: Reading) -> bool:
@@ -148,9 +150,7 @@ def _current(course: Course, reference: str | None) -> Answer:
     if row is None:
         return Answer(Became.KEPT)
     task_id = lookups.referral_with_task(course.connection, identity)[1]["id"] if kind == "ServiceRequest" else None
-    return Answer(
-        Became.REPLAYED, (), kind, identity, row["version"], row["last_updated"], row["content"], task_id
-    )
+    return Answer(Became.REPLAYED, (), kind, identity, row["version"], row["last_updated"], row["content"], task_id)
 
 
 def _record_failure(site: Site, incoming: Incoming, course: Course) -> Answer:

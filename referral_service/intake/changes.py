@@ -65,7 +65,9 @@ def update(
         return failed(FaultKind.CONFLICT, _final(task))
     if _is_another(draft, row, subject, patient):
         words = "The subject of a referral never changes; send a new referral for another patient."
-        return failed(FaultKind.BUSINESS_RULE, error("business-rule", "subject-changed", words, "ServiceRequest.subject"))
+        return failed(
+            FaultKind.BUSINESS_RULE, error("business-rule", "subject-changed", words, "ServiceRequest.subject")
+        )
     decided = decide_again(draft, row, entry, subject, patient)
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *errors_of(decided.decision.issues))
@@ -96,9 +98,7 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
     resource, text = served_referral(draft, decided, stamp)
     values = referral_columns(draft, decided, resource, text)
     values |= {"received_id": draft.received_id, "path": decided.entry.path}
-    draft.replacements.append(
-        Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values)
-    )
+    draft.replacements.append(Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values))
     draft.add_tokens("ServiceRequest", row["id"], referral_tokens(resource, decided.subject.awaiting))
     _task_follows(draft, decided, resource, task)
     add_provenance(draft, row["id"], task["id"], decided.decision, "UPDATE")
@@ -187,13 +187,9 @@ def _revoked(draft: Draft, entry: Entry, row: Row, task_id: str) -> Answer:
         "path": entry.path,
         "awaiting": None,
     }
-    draft.replacements.append(
-        Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values)
-    )
+    draft.replacements.append(Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values))
     draft.add_tokens("ServiceRequest", row["id"], referral_tokens(sent))
-    return Answer(
-        Became.UPDATED, (), "ServiceRequest", row["id"], stamp.version, stamp.last_updated, text, task_id
-    )
+    return Answer(Became.UPDATED, (), "ServiceRequest", row["id"], stamp.version, stamp.last_updated, text, task_id)
 
 
 def _masked(resource: Resource) -> Resource:
@@ -211,7 +207,7 @@ def _cancel_task(draft: Draft, task: Row, after: Position) -> None:
     written = orjson.loads(task["content"])
     restamp(written, stamp)
     written["status"] = after.status
-    reason = None
+    reason: Resource | None = None
     if after.status == "cancelled":
         reason = {"coding": [{"system": writer.own_system("status-reason"), "code": "withdrawn-by-sender"}]}
         written["statusReason"] = reason
@@ -240,4 +236,3 @@ def _cancel_task(draft: Draft, task: Row, after: Position) -> None:
 def _final(task: Row) -> Issue:
     words = f"The referral's Task is {task['status']} and can no longer be changed; send a new referral."
     return error("conflict", "task-final", words, "ServiceRequest")
-

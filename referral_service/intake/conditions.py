@@ -23,7 +23,9 @@ def apply_conditions(course: Course) -> None:
     course.answers |= _of_other_methods(course)
     for entry in course.sound_entries():
         place = entry.position or 0
-        answer = _mismatch(entry) or _none_exist(course, entry) or _conditional_url(course, entry) or _stale(course, entry)
+        answer = (
+            _mismatch(entry) or _none_exist(course, entry) or _conditional_url(course, entry) or _stale(course, entry)
+        )
         if answer is not None:
             course.answers[place] = answer
 

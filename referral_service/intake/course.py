@@ -27,10 +27,12 @@ Work = Callable[[], Answer]
 
 @dataclass(slots=True)
 class Course:
-    """``answers`` and ``work`` are by place in the Bundle (0 for a bare resource); ``ordinals`` number its referrals.
+    """What is under way for one request.
 
-    ``conditional`` are the references that conditional URLs were found to mean, ``known_referrals``
-    the places of referrals that are here already, ``made_here`` the places of new ones by id, ``replayed_from`` the requests in which replayed referrals first came.
+    ``answers`` and ``work`` are by place in the Bundle (0 for a bare resource); ``ordinals`` number its referrals.
+    ``conditional`` are the references that conditional URLs were found to mean, ``known_referrals`` the places of
+    referrals that are here already, ``made_here`` the places of new ones by id, ``replayed_from`` the requests in
+    which replayed referrals first came.
     """
 
     site: Site

@@ -126,4 +126,3 @@ def patient_tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:
 
 def identifier_tokens(resource: Resource) -> list[tuple[str, str]]:
     return [(item.get("system", ""), item["value"]) for item in identifiers(resource)]
-

@@ -70,9 +70,7 @@ def _update(course: Course, entry: Entry, subject: Subject, referral_id: str) ->
     patient = course.patient(subject)
     course.assign_patient(subject)
     remarks = course.remarks_of(entry)
-    return partial(
-        changes.update, course.connection, course.draft, entry, subject, patient, referral_id, remarks
-    )
+    return partial(changes.update, course.connection, course.draft, entry, subject, patient, referral_id, remarks)
 
 
 def _again(course: Course, entry: Entry, key: KnownKey) -> Answer | Work | None:
@@ -101,9 +99,7 @@ def _new(course: Course, entry: Entry, subject: Subject, ordinal: int, follows: 
     patient = course.patient(subject)
     received_on = course.incoming.at.astimezone(course.site.policy.zone).date()
     doubled = has_open_referral(subject, patient, course.known)
-    decided = decide_entry(
-        course.site, course.envelope, entry, subject, patient, received_on, open_elsewhere=doubled
-    )
+    decided = decide_entry(course.site, course.envelope, entry, subject, patient, received_on, open_elsewhere=doubled)
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
     course.assign_patient(subject)

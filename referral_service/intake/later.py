@@ -72,7 +72,9 @@ def _reread(connection: Connection, site: Site, incoming: Incoming, path: str) -
 def _assign_as_before(course: Course, connection: Connection, received_id: str) -> None:
     text = lookups.received_answers(connection, received_id)
     references: list[str | None] = orjson.loads(text) if text else []
-    by_place: dict[int, Resource] = {entry.position: entry.resource for entry in course.envelope.entries if entry.position is not None}
+    by_place: dict[int, Resource] = {
+        entry.position: entry.resource for entry in course.envelope.entries if entry.position is not None
+    }
     for place, reference in enumerate(references):
         if reference and place in by_place:
             course.draft.assigned[id(by_place[place])] = reference

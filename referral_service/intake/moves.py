@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from referral_service.fhir import parse, writer
 from referral_service.fhir.bundle import Envelope, Resource, literal
+from referral_service.fhir.canonical import same
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp
 from referral_service.intake.changes import restamp
@@ -54,15 +55,19 @@ def put_task(site: Site, incoming: Incoming, task_id: str, expected_version: int
 def _faults(row: Mapping[str, Any], current: Resource, wanted: Resource, task_id: str) -> list[Issue]:
     names = (set(current) | set(wanted)) - CHANGEABLE
     found = [
-        error("business-rule", "task-fixed-element", "This element of a Task is not changed by its users.", f"Task.{name}")
+        error(
+            "business-rule", "task-fixed-element", "This element of a Task is not changed by its users.", f"Task.{name}"
+        )
         for name in sorted(names)
-        if dump(current.get(name)) != dump(wanted.get(name))
+        if not same(current.get(name), wanted.get(name))
     ]
     if wanted.get("id") != task_id:
         found.append(error("invalid", "id-mismatch", "The resource's id is not the one of the address.", "Task.id"))
     queue = _queue(wanted)
     if queue is None:
-        words = "The owner of a Task is one of the queues: " + ", ".join(f"HealthcareService/{one.value}" for one in Queue)
+        words = "The owner of a Task is one of the queues: " + ", ".join(
+            f"HealthcareService/{one.value}" for one in Queue
+        )
         return [*found, error("business-rule", "task-owner", f"{words}.", "Task.owner")]
     return [*found, *faults_of_move(_position(row), _wanted_position(wanted, queue))]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from referral_service.decide import refused
 from referral_service.fhir.bundle import Entry
+from referral_service.fhir.reader import placer_identifier
 from referral_service.intake.course import Course, begin
 from referral_service.intake.reading import read
 from referral_service.intake.referrals import decide_entry, has_open_referral
@@ -41,6 +42,7 @@ def _decision(course: Course, entry: Entry) -> Decision:
     if subject.fault is not None:
         return refusal(site, course.incoming.body, [subject.fault])
     patient = course.patient(subject)
+    is_here = ("placer", placer_identifier(entry.resource)) in course.known.keys
     decided = decide_entry(
         site,
         course.envelope,
@@ -48,6 +50,6 @@ def _decision(course: Course, entry: Entry) -> Decision:
         subject,
         patient,
         course.incoming.at.astimezone(site.policy.zone).date(),
-        open_elsewhere=has_open_referral(subject, patient, course.known),
+        open_elsewhere=not is_here and has_open_referral(subject, patient, course.known),
     )
     return replace(decided.decision, issues=(*decided.decision.issues, *course.remarks_of(entry)))

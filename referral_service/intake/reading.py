@@ -57,18 +57,19 @@ class Reading:
 def read(body: bytes, expected: str | None = None, put_to: str | None = None) -> Reading:
     """Parses and checks a request; ``expected`` is the only resource type that the door takes, None for any."""
     parsed = parse.parse(body)
+    payload: Any = parsed.value
     issues = conformance.check(parsed.value) if parsed.value is not None else []
     if errors_of(parsed.issues):
         # A text that breaks JSON's own rules is refused whole, with all else that can be said of it.
         return Reading(parsed.value, None, errors_of((*parsed.issues, *issues)), {}, ())
     whole, by_entry = _sorted_out(errors_of(issues))
-    if expected is not None and _type_of(parsed.value) not in (expected, None):
-        whole = (*whole, _wrong_type(expected, parsed.value))
+    if expected is not None and _type_of(payload) not in (expected, None):
+        whole = (*whole, _wrong_type(expected, payload))
     if put_to is not None and not whole:
-        whole = _wrong_id(parsed.value, put_to)
+        whole = _wrong_id(payload, put_to)
     remarks = tuple(issue for issue in issues if not issue.is_error)
-    envelope = None if whole else Envelope(_without(parsed.value, set(by_entry)), put_to)
-    return Reading(parsed.value, envelope, whole, by_entry, remarks)
+    envelope = None if whole else Envelope(_without(payload, set(by_entry)), put_to)
+    return Reading(payload, envelope, whole, by_entry, remarks)
 
 
 def readable_referrals(payload: Any) -> list[Resource]:
@@ -78,7 +79,9 @@ def readable_referrals(payload: Any) -> list[Resource]:
     if payload.get("resourceType") == "ServiceRequest":
         return [payload]
     entries = payload.get("entry")
-    resources = [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    resources = (
+        [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    )
     return [one for one in resources if isinstance(one, dict) and one.get("resourceType") == "ServiceRequest"]
 
 

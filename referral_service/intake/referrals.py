@@ -100,7 +100,7 @@ def write_new(
 
     ``follows`` is the finished referral whose placer identifier this one carries again.
     """
-    site, at = draft.site, draft.incoming.instant
+    at = draft.incoming.instant
     referral_id = draft.assigned[id(decided.entry.resource)].partition("/")[2]
     stamp = Stamp(referral_id, 1, at)
     resource, text = served_referral(draft, decided, stamp)

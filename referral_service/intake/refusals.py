@@ -41,4 +41,3 @@ def refuse(site: Site, incoming: Incoming, reading: Reading) -> Answer:
     with site.store.writing() as connection:
         draft.write(connection)
     return failed(FaultKind.INVALID, *decision.issues)
-

@@ -31,7 +31,9 @@ def find_subject(envelope: Envelope, referral: Entry, known: Known, public_url: 
     names = names_of(subject, public_url)
     stored = next((known.addresses[name] for name in names if name in known.addresses), None)
     if stored is None:
-        stored = next((f"Patient/{ids[0]}" for pair in identifier_pairs(subject) if (ids := known.patients.get(pair))), None)
+        stored = next(
+            (f"Patient/{ids[0]}" for pair in identifier_pairs(subject) if (ids := known.patients.get(pair))), None
+        )
     return Subject(stored=stored) if stored else Subject(awaiting=tuple(names))
 
 

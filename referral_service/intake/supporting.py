@@ -23,7 +23,8 @@ def stored_rows(connection: Connection, references: set[str]) -> StoredRows:
     ids = [type_and_id(reference)[1] for reference in references]
     if not ids:
         return {}
-    return {row["id"]: row for row in connection.execute(select(table).where(table.c.id.in_(ids))).mappings()}
+    rows = connection.execute(select(table).where(table.c.id.in_(ids))).mappings()
+    return {row["id"]: dict(row) for row in rows}
 
 
 def existing_reference(draft: Draft, entry: Entry) -> str | None:

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 BUSY_SECONDS = 10
+UNAVAILABLE: tuple[type[Exception], ...] = (OperationalError, PoolTimeout)
+"""What is raised while the database cannot be reached, or no connection to it is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,11 @@ class Store:
             connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
+
+    def ping(self) -> None:
+        """Raises one of :data:`UNAVAILABLE` when the database takes no question."""
+        with self.reading() as connection:
+            connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
         self.engine.dispose()

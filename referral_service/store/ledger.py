@@ -36,12 +36,13 @@ def receipts(
         query = query.where(received.c.request_id == bounded(request_id))
     else:
         query = query.where(row.c.placer == bounded(placer or ""))
-    return list(connection.execute(query).mappings())
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def sums(connection: Connection) -> dict[str, int]:
     """How many referrals were received, and how many stand in each state; the states add up to ``received``."""
     row = tables.ledger
-    counted = dict(connection.execute(select(row.c.state, func.count()).group_by(row.c.state)).tuples().all())
+    query = select(row.c.state, func.count()).group_by(row.c.state)
+    counted: dict[str, int] = dict(connection.execute(query).tuples().all())
     states = {state.value: counted.get(state.value, 0) for state in Disposition}
     return {"received": sum(states.values()), **states}

@@ -139,7 +139,8 @@ def current(connection: Connection, client: str, kind: str, identity: str) -> Ma
     query = select(table).where(table.c.id == identity, table.c.client == client)
     if table is tables.resource:
         query = query.where(table.c.type == kind)
-    return connection.execute(query).mappings().one_or_none()
+    row = connection.execute(query).mappings().one_or_none()
+    return dict(row) if row is not None else None
 
 
 def with_identifier(connection: Connection, client: str, kind: str, system: str, value: str) -> list[str]:
@@ -172,7 +173,7 @@ def referral_with_task(connection: Connection, referral_id: str) -> tuple[Mappin
     request, task = tables.service_request, tables.task
     first = connection.execute(select(request).where(request.c.id == referral_id)).mappings().one()
     second = connection.execute(select(task).where(task.c.referral_id == referral_id)).mappings().one()
-    return first, second
+    return dict(first), dict(second)
 
 
 def awaiting(connection: Connection, client: str, names: Iterable[str]) -> list[str]:
@@ -212,4 +213,4 @@ def versions(connection: Connection, client: str, identity: str) -> list[Mapping
     """What newer versions of a resource replaced, newest first."""
     table = tables.history
     query = select(table).where(table.c.id == identity, table.c.client == client).order_by(table.c.version.desc())
-    return list(connection.execute(query).mappings())
+    return [dict(row) for row in connection.execute(query).mappings()]

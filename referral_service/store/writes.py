@@ -71,9 +71,11 @@ def replace_version(
     connection: Connection, table: Table, identity: str, expected_version: int, values: Row, kind: str
 ) -> bool:
     """Moves the current row to ``history`` and writes the next version; False when another was quicker."""
-    current = connection.execute(
-        select(table).where(table.c.id == identity, table.c.version == expected_version)
-    ).mappings().one_or_none()
+    current = (
+        connection.execute(select(table).where(table.c.id == identity, table.c.version == expected_version))
+        .mappings()
+        .one_or_none()
+    )
     if current is None:
         return False
     changed = connection.execute(
@@ -109,9 +111,7 @@ def move_ledger(connection: Connection, referral_id: str, state: str, outcome: s
 
 def move_ledger_state(connection: Connection, referral_id: str, state: str) -> None:
     """A human's decision moves the state and leaves the machine's words."""
-    connection.execute(
-        update(tables.ledger).where(tables.ledger.c.referral_id == referral_id).values(state=state)
-    )
+    connection.execute(update(tables.ledger).where(tables.ledger.c.referral_id == referral_id).values(state=state))
 
 
 def point_key(connection: Connection, client: str, kind: str, value: str, new: Row) -> None:

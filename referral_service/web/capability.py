@@ -43,7 +43,13 @@ def _statement(base: str, package: str) -> dict[str, Any]:
             "implementation": {"description": "Checks, codes and routes referrals for dystonia.", "url": base},
             "fhirVersion": "4.0.1",
             "format": ["json", FHIR_JSON],
-            "rest": [{"mode": "server", "resource": _resources(), "interaction": [{"code": "transaction"}, {"code": "batch"}]}],
+            "rest": [
+                {
+                    "mode": "server",
+                    "resource": _resources(),
+                    "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                }
+            ],
         }
     )
 
@@ -56,7 +62,9 @@ def _resources() -> list[dict[str, Any]]:
 
 def _resource(kind: str) -> dict[str, Any]:
     search = [{"name": name, "type": what} for name, what in sorted(PARAMETERS.get(kind, {}).items())]
-    interactions = [code for code, (method, path) in _INTERACTIONS.items() if _is_routed(method, path.format(kind=kind))]
+    interactions = [
+        code for code, (method, path) in _INTERACTIONS.items() if _is_routed(method, path.format(kind=kind))
+    ]
     if search:
         interactions.append("search-type")
     resource: dict[str, Any] = {"type": kind, "interaction": [{"code": code} for code in interactions]}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 from flask import Flask, Response, g, render_template, request
-from sqlalchemy.exc import OperationalError, TimeoutError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from referral_service.issues import Fault, FaultKind, Issue, error
+from referral_service.store.engine import UNAVAILABLE
 from referral_service.web.http import STATUS, add_ids, check_accept, fault_response, give_ids
 
 log = logging.getLogger("referral_service")
@@ -28,8 +28,8 @@ def register(app: Flask) -> None:
     app.register_error_handler(Fault, _fault)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(RequestEntityTooLarge, _http)
-    app.register_error_handler(OperationalError, _database_away)
-    app.register_error_handler(TimeoutError, _database_away)
+    for kind in UNAVAILABLE:
+        app.register_error_handler(kind, _database_away)
     app.register_error_handler(Exception, _unforeseen)
 
 
@@ -59,7 +59,9 @@ def _fault(fault: Fault) -> Response:
 
 
 def _http(problem: HTTPException) -> Response:
-    kind, code, rule, words = _KINDS.get(problem.code or 0, (FaultKind.INVALID, "invalid", "bad-request", "Bad request."))
+    kind, code, rule, words = _KINDS.get(
+        problem.code or 0, (FaultKind.INVALID, "invalid", "bad-request", "Bad request.")
+    )
     response = _answer(kind, error(code, rule, words))
     if isinstance(problem, MethodNotAllowed) and problem.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(problem.valid_methods))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
-from sqlalchemy import text
 
 from referral_service.web.http import site
 
@@ -17,6 +16,5 @@ def live() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    with site().store.reading() as connection:
-        connection.execute(text("SELECT 1"))
+    site().store.ping()
     return jsonify(status="ready")

@@ -202,4 +202,3 @@ def entry_response(answer: Answer) -> dict[str, Any]:
 
 def status_line(status: int) -> str:
     return f"{status} {HTTPStatus(status).phrase}"
-

@@ -55,10 +55,12 @@ def version_read(kind: str, identity: str, version: int) -> Response:
     return response
 
 
-@blueprint.get("/HealthcareService/<any({}):queue>".format(", ".join(Queue)))
-def queue(queue: str) -> Response:
+@blueprint.get("/HealthcareService/<identity>")
+def queue(identity: str) -> Response:
     """The queues as resources, for ``Task.owner`` to point at."""
-    return fhir_response(healthcare_service(Queue(queue), site().policy.queues[Queue(queue)]))
+    if identity not in set(Queue):
+        raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such queue."))
+    return fhir_response(healthcare_service(Queue(identity), site().policy.queues[Queue(identity)]))
 
 
 def healthcare_service(queue: Queue, name: str) -> dict[str, Any]:

@@ -136,4 +136,3 @@ def _wanted_version() -> int:
 def _stale(version: int) -> Any:
     words = f"The resource is at version {version}; read it again before changing it."
     return error("conflict", "stale-version", words)
-

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from referral_service.referral import AgeInterval, Coding, Fact, Place
 
-
 SYSTEMS = {
     "cm": "http://hl7.org/fhir/sid/icd-10-cm",
     "who": "http://hl7.org/fhir/sid/icd-10",

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from coding_panel import age_of, facts_of, rows
 
 from referral_service.coding import Assessment, assess
 from referral_service.fhir.terminology import vocabulary
 from referral_service.policy import load_policy
-from coding_panel import age_of, facts_of, rows
-
 
 PANEL = rows(Path(__file__).parent / "panel.tsv")
 

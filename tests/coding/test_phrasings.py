@@ -14,7 +14,6 @@ from referral_service.fhir.terminology import vocabulary
 from referral_service.policy import load_policy
 from referral_service.referral import Evidence, Fact, Place
 
-
 FOLDER = os.environ.get("REFERRAL_TEST_CLINICAL")
 
 OURS = {"F48.8": "G24.8", "J38.3": "G24.8", "H51.8": "G24.02"}

@@ -1,0 +1,210 @@
+"""The first schema."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "address",
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=512), nullable=False),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.Column("owner", sa.String(length=36), nullable=False),
+        sa.PrimaryKeyConstraint("client", "name", name=op.f("pk_address")),
+    )
+    op.create_index(op.f("ix_address_owner"), "address", ["owner"], unique=False)
+    op.create_table(
+        "history",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("last_updated", sa.String(length=24), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("decision", sa.Text(), nullable=True),
+        sa.Column("decision_input", sa.Text(), nullable=True),
+        sa.Column("received_id", sa.String(length=36), nullable=True),
+        sa.PrimaryKeyConstraint("id", "version", name=op.f("pk_history")),
+    )
+    op.create_table(
+        "received",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("request_id", sa.String(length=256), nullable=False),
+        sa.Column("door", sa.String(length=32), nullable=False),
+        sa.Column("result", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("answers", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "result IN ('decided', 'supporting', 'update', 'cancel', 'replay', 'conflict')",
+            name=op.f("ck_received_result"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_received")),
+    )
+    op.create_index(op.f("ix_received_client_request_id"), "received", ["client", "request_id"], unique=False)
+    op.create_table(
+        "resource",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("last_updated", sa.String(length=24), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("content_hash", sa.String(length=64), nullable=False),
+        sa.Column("birth_date", sa.String(length=10), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_resource")),
+    )
+    op.create_index(
+        op.f("ix_resource_client_type_last_updated_id"),
+        "resource",
+        ["client", "type", "last_updated", "id"],
+        unique=False,
+    )
+    op.create_table(
+        "token",
+        sa.Column("owner", sa.String(length=36), nullable=False),
+        sa.Column("param", sa.String(length=16), nullable=False),
+        sa.Column("system", sa.String(length=256), nullable=False),
+        sa.Column("value", sa.String(length=256), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("owner", "param", "system", "value", name=op.f("pk_token")),
+    )
+    op.create_index(
+        op.f("ix_token_client_type_param_value_system"),
+        "token",
+        ["client", "type", "param", "value", "system"],
+        unique=False,
+    )
+    op.create_table(
+        "ledger",
+        sa.Column("received_id", sa.String(length=36), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("referral_id", sa.String(length=36), nullable=True),
+        sa.Column("placer", sa.String(length=512), nullable=True),
+        sa.Column("red_flag", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.CheckConstraint("state IN ('refused', 'rejected', 'review', 'routed')", name=op.f("ck_ledger_state")),
+        sa.ForeignKeyConstraint(["received_id"], ["received.id"], name=op.f("fk_ledger_received_id")),
+        sa.PrimaryKeyConstraint("received_id", "position", name=op.f("pk_ledger")),
+        sa.UniqueConstraint("referral_id", name=op.f("uq_ledger_referral_id")),
+    )
+    op.create_index(op.f("ix_ledger_client_placer"), "ledger", ["client", "placer"], unique=False)
+    op.create_index(op.f("ix_ledger_state_red_flag_at"), "ledger", ["state", "red_flag", "at"], unique=False)
+    op.create_table(
+        "request_key",
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("value", sa.String(length=512), nullable=False),
+        sa.Column("content_hash", sa.String(length=64), nullable=False),
+        sa.Column("received_id", sa.String(length=36), nullable=False),
+        sa.Column("referral_id", sa.String(length=36), nullable=True),
+        sa.CheckConstraint("kind IN ('idempotency', 'message', 'placer')", name=op.f("ck_request_key_kind")),
+        sa.ForeignKeyConstraint(["received_id"], ["received.id"], name=op.f("fk_request_key_received_id")),
+        sa.PrimaryKeyConstraint("client", "kind", "value", name=op.f("pk_request_key")),
+    )
+    op.create_table(
+        "service_request",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("last_updated", sa.String(length=24), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("intent", sa.String(length=32), nullable=False),
+        sa.Column("priority", sa.String(length=16), nullable=False),
+        sa.Column("authored_on", sa.String(length=40), nullable=True),
+        sa.Column("requester", sa.String(length=256), nullable=True),
+        sa.Column("subject", sa.String(length=256), nullable=True),
+        sa.Column("patient_id", sa.String(length=36), nullable=True),
+        sa.Column("received_id", sa.String(length=36), nullable=False),
+        sa.Column("received_on", sa.String(length=10), nullable=False),
+        sa.Column("path", sa.String(length=64), nullable=False),
+        sa.Column("content_hash", sa.String(length=64), nullable=False),
+        sa.Column("awaiting", sa.String(length=512), nullable=True),
+        sa.Column("disposition", sa.String(length=16), nullable=False),
+        sa.Column("decision", sa.Text(), nullable=False),
+        sa.Column("decision_input", sa.Text(), nullable=False),
+        sa.Column("input_hash", sa.String(length=64), nullable=False),
+        sa.CheckConstraint("disposition IN ('review', 'routed')", name=op.f("ck_service_request_disposition")),
+        sa.ForeignKeyConstraint(["received_id"], ["received.id"], name=op.f("fk_service_request_received_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_service_request")),
+    )
+    op.create_index(op.f("ix_service_request_awaiting"), "service_request", ["awaiting"], unique=False)
+    op.create_index(
+        op.f("ix_service_request_client_last_updated_id"),
+        "service_request",
+        ["client", "last_updated", "id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_service_request_client_patient_id"), "service_request", ["client", "patient_id"], unique=False
+    )
+    op.create_table(
+        "task",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("last_updated", sa.String(length=24), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("referral_id", sa.String(length=36), nullable=False),
+        sa.Column("patient_id", sa.String(length=36), nullable=True),
+        sa.Column("requester", sa.String(length=256), nullable=True),
+        sa.Column("queue", sa.String(length=32), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("held_from", sa.String(length=32), nullable=True),
+        sa.Column("business_status", sa.String(length=32), nullable=True),
+        sa.Column("priority_rank", sa.Integer(), nullable=False),
+        sa.Column("red_flag", sa.Integer(), nullable=False),
+        sa.Column("authored_on", sa.String(length=24), nullable=False),
+        sa.Column("due", sa.String(length=10), nullable=False),
+        sa.Column("assignee", sa.String(length=128), nullable=True),
+        sa.Column("by_hand", sa.Integer(), nullable=False),
+        sa.Column("code", sa.String(length=8), nullable=True),
+        sa.Column("flags", sa.String(length=256), nullable=False),
+        sa.CheckConstraint(
+            "queue IN ('adult-movement-disorders', 'pediatric-neuromotor', 'intake-review')", name=op.f("ck_task_queue")
+        ),
+        sa.CheckConstraint(
+            "status IN ('requested', 'received', 'accepted', 'in-progress', 'on-hold', 'rejected', 'cancelled', 'completed', 'failed', 'entered-in-error')",
+            name=op.f("ck_task_status"),
+        ),
+        sa.CheckConstraint("priority_rank BETWEEN 0 AND 3", name=op.f("ck_task_priority_rank")),
+        sa.ForeignKeyConstraint(["referral_id"], ["service_request.id"], name=op.f("fk_task_referral_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_task")),
+        sa.UniqueConstraint("referral_id", name=op.f("uq_task_referral_id")),
+    )
+    op.create_index(op.f("ix_task_client_last_updated_id"), "task", ["client", "last_updated", "id"], unique=False)
+    op.create_index(op.f("ix_task_last_updated_id"), "task", ["last_updated", "id"], unique=False)
+    op.create_index(op.f("ix_task_patient_id"), "task", ["patient_id"], unique=False)
+    op.create_index(
+        op.f("ix_task_queue_red_flag_priority_rank_authored_on_id"),
+        "task",
+        ["queue", "red_flag", "priority_rank", "authored_on", "id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_task_status_queue_last_updated_id"), "task", ["status", "queue", "last_updated", "id"], unique=False
+    )
+    op.create_table(
+        "status_change",
+        sa.Column("task_id", sa.String(length=36), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.Column("actor", sa.String(length=128), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("business_status", sa.String(length=32), nullable=True),
+        sa.Column("queue", sa.String(length=32), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["task_id"], ["task.id"], name=op.f("fk_status_change_task_id")),
+        sa.PrimaryKeyConstraint("task_id", "version", name=op.f("pk_status_change")),
+    )
