@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from referral_service import worklist
 from referral_service.coding import Assessment, Indication, assess
 from referral_service.coding.concepts import Vocabulary
 from referral_service.issues import Issue, error, information, warning
@@ -25,6 +24,7 @@ from referral_service.referral import (
     Referral,
 )
 from referral_service.routing import age_interval, queue_for
+from referral_service.worklist import due_on
 
 WHY_UNDETERMINED = {
     "only-negated": "Dystonia is named only to be ruled out.",
@@ -168,7 +168,7 @@ def _other_flags(
 ) -> set[Flag]:
     flags = {Flag.POSSIBLE_DUPLICATE} if given.open_elsewhere else set()
     if age is not None and side is Queue.PEDIATRIC and given.patient is not None:
-        when_due = age_interval(given.patient.birth_date, worklist.due_on(given.received_on, priority, policy))
+        when_due = age_interval(given.patient.birth_date, due_on(given.received_on, priority, policy))
         if when_due is not None and when_due.maximum >= policy.adult_from:
             flags.add(Flag.AGES_OUT_BEFORE_DUE)
     return flags

@@ -208,8 +208,8 @@ class _Backward:
                 self.read(at, match)
             elif self.used:
                 self.active.clear()
-            self.cross(self.sentence[match.first].before)
             self.fresh = self.fresh and bool(match.entry and match.entry.triggers)
+            self.cross(self.sentence[match.first].before)
 
     def read(self, at: int, match: Match) -> None:
         assert match.entry is not None

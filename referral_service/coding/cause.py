@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,26 +44,28 @@ class Surroundings:
             if mention.entry.causes:
                 self.causes.setdefault(mention.sentence, []).append(mention)
                 self.kinds.update(mention.entry.causes)
+        self.courses = {n: _course(causes) for n, causes in self.causes.items()}
         self.stated = {n for n, drugs in self.drugs.items() if _is_stated(drugs, self.causes.get(n, ()))}
         self.alone = {n for n, causes in self.causes.items() if any(_is(c, "drug-alone") for c in causes)}
 
     def drug_is_cause(self, sentence: int) -> bool:
-        """Said in the sentence of the finding, or in the one before or after when that names no finding of its own."""
+        """Said in the sentence of the finding."""
         return sentence in self.stated or sentence in self.alone
 
     def course(self, sentence: int) -> str:
-        said = {
-            value for cause in self.causes.get(sentence, ()) for kind, value in cause.entry.causes if kind == "course"
-        }
-        return "acute" if "acute" in said else "tardive" if "tardive" in said else ""
+        return self.courses.get(sentence, "")
 
     def nearest_site(self, mention: Mention) -> Site | None:
-        near = [s for s in self.sites.get(mention.sentence, ())[:64] if abs(s.word - mention.word) <= _NEAR_SITE]
-        if not near:
-            return None
-        best = min(near, key=lambda site: abs(site.word - mention.word))
-        assert best.entry.site is not None
-        return Site(*best.entry.site)
+        sites = self.sites.get(mention.sentence, [])
+        at = bisect(sites, mention.word, key=lambda site: site.word)
+        near = [site for site in sites[max(at - 1, 0) : at + 1] if abs(site.word - mention.word) <= _NEAR_SITE]
+        best = min(near, key=lambda site: abs(site.word - mention.word), default=None)
+        return Site(*best.entry.site) if best is not None and best.entry.site is not None else None
+
+
+def _course(causes: Iterable[Mention]) -> str:
+    said = {value for cause in causes for kind, value in cause.entry.causes if kind == "course"}
+    return "acute" if "acute" in said else "tardive" if "tardive" in said else ""
 
 
 def _is(mention: Mention, kind: str) -> bool:
@@ -78,7 +81,7 @@ def _is_stated(drugs: Sequence[Mention], causes: Sequence[Mention]) -> bool:
 
 
 def drug_code(code: str, text: str, course: str, tardive: str) -> str:
-    """ICD-10-CM for a dystonia caused by a drug: acute G24.02, dyskinesia of face, jaw or eyelids G24.01, else G24.09."""
+    """Acute is G24.02, a dyskinesia or one of face, jaw or eyelids G24.01 (inclusion terms), any other G24.09."""
     if course == "acute":
         return ACUTE
     if "dyskin" in text.lower() or code in ("G24.4", "G24.5"):

@@ -121,7 +121,7 @@ def _beside_g24(code: str, vocabulary: Vocabulary) -> Meaning:
 
 
 def resolve(meaning: Meaning, contestable: Mapping[str, str], vocabulary: Vocabulary) -> Meaning:
-    """The meaning after the site's policy switch: another G24 code, or a neighbour when the policy names no G24 code."""
+    """The meaning after the policy's switch: another G24 code, or a neighbour when the policy names none."""
     chosen = contestable.get(meaning.switch, "") if meaning.switch else ""
     if not chosen or chosen == meaning.code:
         return meaning

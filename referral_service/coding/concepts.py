@@ -22,7 +22,9 @@ YEAR = "yyyy"
 """Stands for a calendar year, as in "in yyyy"."""
 
 _WORD = re.compile(r"[^\W_]+|#")
-_APOSTROPHE = re.compile(r"['’ʼ‘`´]")
+APOSTROPHES = "'`\u2018\u2019\u02bc\u00b4"
+"""The typewriter's, and those that word processors put in its place."""
+_APOSTROPHE = re.compile(f"[{APOSTROPHES}]")
 
 
 class Kind(StrEnum):

@@ -118,7 +118,7 @@ def read_fact(fact: Fact, vocabulary: Vocabulary, policy: Policy) -> FactReading
 
 
 def _read_coding(fact: Fact, vocabulary: Vocabulary, policy: Policy) -> FactReading:
-    """A known code speaks for itself; its display is read for what it hedges or negates, or when the code is unknown."""
+    """A known code speaks for itself; its display is read for hedges and negation, or when the code is unknown."""
     assert fact.coding is not None
     read = read_code(fact.coding, vocabulary)
     display = read_text(fact.coding.display, fact.language, vocabulary, policy) if fact.coding.display else None
@@ -158,7 +158,7 @@ def _read_words(fact: Fact, expression: str, text: TextReading, vocabulary: Voca
         meaning = vocabulary.findings["other-reason"]
         other = Found(
             fact, expression, meaning, _asserted(fact, None), "text:other-field", True, start, end, text.text[start:end]
-        )  # noqa: E501
+        )
         found = (*found, other)
     return FactReading(fact, found, text, is_elsewhere=True)
 

@@ -40,7 +40,7 @@ def red_flags_in(
 def red_flags_of(
     readings: Sequence[FactReading], candidates: Sequence[Candidate], policy: Policy, age: AgeInterval | None
 ) -> tuple[RedFlag, ...]:
-    """Each rule at most once, in the order of the table. The referral's own words count together, each background apart."""
+    """Each rule once, in the order of the table. Own facts count together, each background fact apart."""
     codes = codes_by_found(candidates)
     child = age is not None and age.maximum < policy.adult_from
     fired: dict[str, tuple[Found, ...]] = {}

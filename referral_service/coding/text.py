@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from referral_service.coding.concepts import APOSTROPHES
+
 LOOKS_FORWARD, LOOKS_BACK = "?>", "<?"
 """A question mark before what it doubts ("?dystonia") and after it ("dystonia?")."""
 
-_APOSTROPHE = r"(?:['’ʼ‘`´]|&(?:apos|rsquo|#39|#x27|#8217);)"
+_APOSTROPHE = rf"(?:[{APOSTROPHES}]|&(?:apos|rsquo|#39|#x27|#8217);)"
 _TOKEN = re.compile(
     rf"(?P<word>[^\W_]+(?:{_APOSTROPHE}[^\W_]+)*)|(?P<entity>&#?\w{{2,8}};)|(?P<tag></?[a-zA-Z][^<>]{{0,200}}>)"
-    r"|\n\s*|\?+|[!.,;:()\[\]/+•*|–—-]"
+    r"|\n\s*|\?+|[!.,;:()\[\]/+•*|\u2013\u2014-]"
 )
 _INSIDE_WORD = re.compile(_APOSTROPHE)
 _ABBREVIATIONS = frozenset(
@@ -66,6 +68,9 @@ _OPEN_ENDED = frozenset(
     ]
 )
 _BLOCK_TAG = re.compile(r"</?(?:br|p|div|li|ul|ol|tr|td|th|table|h\d)\b", re.IGNORECASE)
+_DASHES = "-\u2013\u2014"
+_SIGNS = 8
+"""More signs than this between two words say nothing more."""
 _JOINS = {"[": "(", "]": ")"}
 _NUMBERS = frozenset(
     [
@@ -160,10 +165,14 @@ class _Splitter:
             self.line(sign, end)
         elif first in "!;•|" or (first == "*" and self.spaced(start, end)) or _BLOCK_TAG.match(sign):
             self.finish()
-        elif first in "-–—":
-            self.before += "-" if self.spaced(start, end) else ""
+        elif first in _DASHES:
+            self.between("-" if self.spaced(start, end) else "")
         elif first in ",:()[]/":
-            self.before += _JOINS.get(first, first)
+            self.between(_JOINS.get(first, first))
+
+    def between(self, sign: str) -> None:
+        if len(self.before) < _SIGNS:
+            self.before += sign
 
     def spaced(self, start: int, end: int) -> bool:
         return self.around(start - 1).isspace() or self.around(end).isspace()

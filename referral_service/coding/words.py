@@ -59,7 +59,7 @@ def is_known_word(word: str) -> bool:
 
 
 def tongue(words: Sequence[str], declared: str | None) -> Tongue:
-    """Which language the words are, whatever was declared: a wrong declaration must not carry text past its negation."""
+    """Which language it is, whatever was declared: a wrong declaration must not carry text past its negation."""
     kinds = [class_of(word) for word in words]
     english = sum(kind in _ENGLISH for kind in kinds)
     foreign = sum(bool(kind) and kind not in _ENGLISH and kind != "number" for kind in kinds)

@@ -49,7 +49,7 @@ def code_versions() -> dict[str, str]:
 
 
 def read_vocabulary(folder: Traversable) -> Vocabulary:
-    """The tables of one ``profiles`` folder. A missing file or a row that breaks the format is a fault of the package."""
+    """The tables of one ``profiles`` folder. A missing file or a broken row is a fault of the package."""
     supplement, findings = (_load(folder, f"CodeSystem-{name}.json") for name in _CODE_SYSTEMS)
     maps = {resource["id"]: resource for resource in _concept_maps(folder)}
     found = {concept["code"]: _finding(concept) for concept in findings["concept"]}

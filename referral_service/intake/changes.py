@@ -8,7 +8,6 @@ from datetime import date
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection
 
 from referral_service.fhir import writer
 from referral_service.fhir.bundle import Entry, Resource
@@ -33,6 +32,7 @@ from referral_service.intake.subject import Subject, awaited_identifier, identif
 from referral_service.issues import FaultKind, Issue, error, errors_of
 from referral_service.referral import Disposition, Queue
 from referral_service.store import tables
+from referral_service.store.engine import Connection
 from referral_service.store.lookups import referral_with_task
 from referral_service.store.writes import bounded, move_ledger
 from referral_service.worklist import FINAL, Position, due_on, position_on_cancel

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from sqlalchemy import Connection
-
 from referral_service.fhir.bundle import Entry, Envelope, Resource
 from referral_service.fhir.canonical import canonical_hash, combined_hash
 from referral_service.fhir.reader import placer_identifier
@@ -19,6 +17,7 @@ from referral_service.intake.site import Answer, Incoming, Site, type_and_id
 from referral_service.intake.subject import Subject, identifier_pairs, own_address
 from referral_service.issues import Issue
 from referral_service.store import lookups
+from referral_service.store.engine import Connection
 from referral_service.store.lookups import Known, Pair
 
 Work = Callable[[], Answer]
@@ -80,7 +79,7 @@ class Course:
         reference = self.draft.assigned[id(entry.resource)]
         for pair in identifier_pairs(entry.resource):
             self.known.patients.setdefault(pair, []).append(type_and_id(reference)[1])
-        stored = supporting.stored_rows(self.connection, {reference}) if self.is_stored(reference) else {}
+        stored = lookups.stored_rows(self.connection, {reference}) if self.is_stored(reference) else {}
         supporting.store(self.draft, entry, stored)
 
     def is_stored(self, reference: str) -> bool:

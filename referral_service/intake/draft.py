@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table
 
 from referral_service.fhir.bundle import Entry, Envelope, Resource, identifiers
 from referral_service.fhir.parse import dump
@@ -16,6 +15,7 @@ from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import own_address
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import tables
+from referral_service.store.engine import Connection, Table
 from referral_service.store.lookups import Known
 from referral_service.store.writes import Rows, bounded, forget_tokens, insert_all, replace_version
 

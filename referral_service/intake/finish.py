@@ -22,7 +22,7 @@ REJECTIONS = frozenset({"not-active", "do-not-perform", "intent-option", "not-dy
 def store_supporting(course: Course) -> None:
     """Answers every entry that is no referral; on a mere replay nothing new is made."""
     before = _answered_before(course)
-    stored = supporting.stored_rows(course.connection, set(course.draft.assigned.values()) & course.stored_before)
+    stored = lookups.stored_rows(course.connection, set(course.draft.assigned.values()) & course.stored_before)
     for entry in course.envelope.entries:
         place = entry.position
         if place is None or place in course.answers:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Connection
 
 from referral_service.fhir.bundle import Entry, Resource
 from referral_service.intake import changes
@@ -19,6 +18,7 @@ from referral_service.intake.reading import read
 from referral_service.intake.site import Incoming, Site
 from referral_service.intake.subject import awaited_identifier, find_subject
 from referral_service.store import lookups, tables
+from referral_service.store.engine import Connection
 from referral_service.store.lookups import referral_with_task
 
 

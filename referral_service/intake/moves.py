@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection
-
 from referral_service.fhir import parse, writer
 from referral_service.fhir.bundle import Envelope, Resource, literal
 from referral_service.fhir.canonical import same
@@ -20,6 +18,7 @@ from referral_service.intake.site import Answer, Became, Incoming, Site, failed
 from referral_service.issues import FaultKind, Issue, error
 from referral_service.referral import Queue
 from referral_service.store import lookups, tables
+from referral_service.store.engine import Connection
 from referral_service.store.lookups import Known
 from referral_service.store.writes import move_ledger_state
 from referral_service.worklist import NEEDS_REASON, Position, faults_of_move

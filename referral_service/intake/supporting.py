@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
-
-from sqlalchemy import Connection, select
 
 from referral_service.fhir.bundle import Entry, Resource
 from referral_service.fhir.canonical import content_hash
@@ -14,17 +11,8 @@ from referral_service.intake.draft import Draft, Replacement, identifier_tokens,
 from referral_service.intake.site import Answer, Became, new_id, type_and_id
 from referral_service.store import tables
 
-StoredRows = dict[str, Mapping[str, Any]]
+StoredRows = dict[str, dict[str, Any]]
 """Current rows of supporting resources by our id."""
-
-
-def stored_rows(connection: Connection, references: set[str]) -> StoredRows:
-    table = tables.resource
-    ids = [type_and_id(reference)[1] for reference in references]
-    if not ids:
-        return {}
-    rows = connection.execute(select(table).where(table.c.id.in_(ids))).mappings()
-    return {row["id"]: dict(row) for row in rows}
 
 
 def existing_reference(draft: Draft, entry: Entry) -> str | None:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, StaticPool, Table, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+__all__ = ["Connection", "Store", "Table", "open_store"]
 
 BUSY_SECONDS = 10
 UNAVAILABLE: tuple[type[Exception], ...] = (OperationalError, PoolTimeout)

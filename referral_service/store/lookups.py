@@ -124,6 +124,16 @@ def _patients(client: str, identifiers: list[Pair]) -> Any:
     return select(newest_first.subquery())
 
 
+def stored_rows(connection: Connection, references: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Current rows of supporting resources by our id, for references such as ``Patient/…``."""
+    table = tables.resource
+    ids = [reference.partition("/")[2] for reference in references]
+    if not ids:
+        return {}
+    rows = connection.execute(select(table).where(table.c.id.in_(ids))).mappings()
+    return {row["id"]: dict(row) for row in rows}
+
+
 def contents(connection: Connection, kind: str, ids: Iterable[str]) -> dict[str, str]:
     """Stored texts of supporting resources by id."""
     table = tables.resource

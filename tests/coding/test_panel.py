@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from coding_panel import age_of, facts_of, rows
 
 from referral_service.coding import Assessment, assess
 from referral_service.fhir.terminology import vocabulary
 from referral_service.policy import load_policy
+from tests.coding.panel import age_of, facts_of, rows
 
 PANEL = rows(Path(__file__).parent / "panel.tsv")
 
@@ -44,4 +44,4 @@ def test_what_was_not_looked_at_while_tuning_is_read_nearly_as_well() -> None:
     assert len(held_out) - len(wrong) >= FLOOR
 
 
-FLOOR = 0
+FLOOR = 96

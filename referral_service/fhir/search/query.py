@@ -115,7 +115,7 @@ class SortKey:
 class Cursor:
     """The last row of the page before: what it was sorted by (None for what must not stand in a URL), and its id."""
 
-    values: tuple[str | int | None, ...]
+    values: tuple[str | None, ...]
     id: str
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from r4_samples import REFERRAL, VALID, findings
+from tests.fhir.conformance.r4_samples import REFERRAL, VALID, findings
 
 from referral_service.fhir.conformance import check, table
 from referral_service.fhir.conformance.compiler import shape_for

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from r4_samples import CONDITION, DIV, PATIENT, REFERRAL, Finding, changed, findings
+from tests.fhir.conformance.r4_samples import CONDITION, DIV, PATIENT, REFERRAL, Finding, changed, findings
 
 from referral_service.fhir.conformance import check
 from referral_service.fhir.parse import Number

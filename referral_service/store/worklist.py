@@ -1,0 +1,183 @@
+"""What the coordinators' pages read: the queues, one referral with all that belongs to it, and what was not taken.
+
+Coordinators work for every client, so nothing here is narrowed to one; but what a client's resource points at is only
+ever looked up among that client's own. Pages are cut by key, never by offset, so that rows which arrive or leave while
+somebody reads neither repeat a line nor hide one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, tuple_
+
+from referral_service.referral import Disposition
+from referral_service.store import tables
+from referral_service.worklist import FINAL
+
+Row = Mapping[str, Any]
+NOT_TAKEN = (Disposition.REFUSED, Disposition.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many referrals of a queue are open, and how many of these carry a red flag."""
+
+    open: int = 0
+    red_flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands in the order of a queue: red flag first, then priority, then longest waiting."""
+
+    red_flag: int
+    priority_rank: int
+    authored_on: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotTakenPlace:
+    """Where a row stands among what was not taken: red flag first, then newest."""
+
+    red_flag: int
+    at: str
+    received_id: str
+    position: int
+
+
+def counts(connection: Connection) -> dict[str, Count]:
+    """Open referrals by queue; a queue without any is left out."""
+    task = tables.task
+    query = (
+        select(task.c.queue, func.count(), func.sum(task.c.red_flag))
+        .where(task.c.status.not_in(FINAL))
+        .group_by(task.c.queue)
+    )
+    return {queue: Count(number, int(red_flags)) for queue, number, red_flags in connection.execute(query).tuples()}
+
+
+def page_of_queue(connection: Connection, queue: str, after: Place | None, limit: int) -> list[Row]:
+    """Open referrals of one queue, each with its Task and the Patient as known (``patient`` is None when unknown)."""
+    task = tables.task
+    query = _with_task().where(task.c.queue == queue, task.c.status.not_in(FINAL))
+    if after is not None:
+        query = query.where(
+            _follows(
+                (task.c.red_flag, after.red_flag, True),
+                (task.c.priority_rank, after.priority_rank, True),
+                (task.c.authored_on, after.authored_on, False),
+                (task.c.id, after.id, False),
+            )
+        )
+    ordered = query.order_by(task.c.red_flag.desc(), task.c.priority_rank.desc(), task.c.authored_on, task.c.id)
+    return list(connection.execute(ordered.limit(limit)).mappings())
+
+
+def one_referral(connection: Connection, referral_id: str) -> Row | None:
+    """One referral as :func:`page_of_queue` gives it, also when its Task is final; None when there is none."""
+    query = _with_task().where(tables.service_request.c.id == referral_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def _with_task() -> Select[Any]:
+    task, request, patient = tables.task, tables.service_request, tables.resource
+    is_patient = and_(
+        patient.c.id == task.c.patient_id, patient.c.client == task.c.client, patient.c.type == "Patient"
+    )
+    return (
+        select(
+            task.c.id.label("task_id"),
+            *(task.c[name] for name in ("client", "queue", "status", "held_from", "business_status", "priority_rank")),
+            *(task.c[name] for name in ("red_flag", "authored_on", "due", "assignee", "by_hand", "flags", "patient_id")),
+            task.c.content.label("task"),
+            request.c.id.label("referral_id"),
+            request.c.status.label("referral_status"),
+            request.c.disposition,
+            request.c.decision,
+            request.c.decision_input,
+            request.c.received_id,
+            request.c.content.label("request"),
+            patient.c.content.label("patient"),
+        )
+        .join(request, request.c.id == task.c.referral_id)
+        .outerjoin(patient, is_patient)
+    )
+
+
+def _follows(*keys: tuple[ColumnElement[Any], Any, bool]) -> ColumnElement[bool]:
+    """What comes after a place in an order of several keys, each with whether it falls."""
+    later: ColumnElement[bool] = false()
+    for column, value, falls in reversed(keys):
+        beyond = column < value if falls else column > value
+        later = or_(beyond, and_(column == value, later))
+    return later
+
+
+def records(connection: Connection, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Texts of stored resources by (client, ``Type/id``): only those of the client that speaks of them."""
+    pairs = {(client, reference.partition("/")[2]) for client, reference in wanted}
+    if not pairs:
+        return {}
+    table = tables.resource
+    query = select(table.c.client, table.c.type, table.c.id, table.c.content).where(
+        tuple_(table.c.client, table.c.id).in_(sorted(pairs))
+    )
+    return {(row.client, f"{row.type}/{row.id}"): row.content for row in connection.execute(query)}
+
+
+def related_persons(connection: Connection, client: str, patient_id: str) -> list[str]:
+    """Texts of the RelatedPersons that a client has sent for one of its patients."""
+    table = tables.resource
+    query = (
+        select(table.c.content)
+        .where(table.c.client == client, table.c.type == "RelatedPerson")
+        .where(table.c.content.contains(f'"Patient/{patient_id}"', autoescape=True))
+        .order_by(table.c.last_updated, table.c.id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def timeline(connection: Connection, task_id: str) -> list[Row]:
+    """Every change of one Task, oldest first."""
+    change = tables.status_change
+    query = select(change).where(change.c.task_id == task_id).order_by(change.c.version)
+    return list(connection.execute(query).mappings())
+
+
+def not_taken(connection: Connection, after: NotTakenPlace | None, limit: int) -> list[Row]:
+    """What was refused or rejected, a row a referral (a row a request when none could be read)."""
+    row = tables.ledger
+    query = _ledger_rows()
+    if after is not None:
+        query = query.where(
+            _follows(
+                (row.c.red_flag, after.red_flag, True),
+                (row.c.at, after.at, True),
+                (row.c.received_id, after.received_id, False),
+                (row.c.position, after.position, False),
+            )
+        )
+    ordered = query.order_by(row.c.red_flag.desc(), row.c.at.desc(), row.c.received_id, row.c.position)
+    return list(connection.execute(ordered.limit(limit)).mappings())
+
+
+def not_taken_of(connection: Connection, received_id: str) -> tuple[list[Row], bytes | None]:
+    """All that was not taken of one request, in order, and its text; None when the text is no longer kept."""
+    row, received = tables.ledger, tables.received
+    found = connection.execute(_ledger_rows().where(row.c.received_id == received_id).order_by(row.c.position))
+    body = connection.execute(select(received.c.body).where(received.c.id == received_id)).scalar()
+    return list(found.mappings()), bytes(body) if body is not None else None
+
+
+def _ledger_rows() -> Select[Any]:
+    row, received = tables.ledger, tables.received
+    return (
+        select(row.c.received_id, row.c.position, row.c.client, row.c.at, row.c.state, row.c.red_flag, row.c.outcome)
+        .add_columns(row.c.placer, received.c.request_id, received.c.door)
+        .join(received, received.c.id == row.c.received_id)
+        .where(row.c.state.in_(NOT_TAKEN))
+    )

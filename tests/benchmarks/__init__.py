@@ -1,0 +1,1 @@
+"""Figures, not tests: run each by hand, `python -m tests.benchmarks.<name>`."""

@@ -1,0 +1,75 @@
+"""The service as its users meet it: a real process, a real port, real HTTP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+FHIR = {"Content-Type": "application/fhir+json"}
+START_SECONDS = 60
+
+
+class Server:
+    """One `referral-service serve` with its own process group, so that it can be killed whole."""
+
+    def __init__(self, database_url: str, folder: Path) -> None:
+        self.database_url = database_url
+        self.log = folder / "server.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("REFERRAL_")}
+        environment |= {
+            "REFERRAL_AUTH": "none",
+            "REFERRAL_PORT": str(self.port),
+            "REFERRAL_DATABASE_URL": self.database_url,
+        }
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "referral_service.cli", "serve"]
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        self._wait()
+
+    def kill(self) -> None:
+        """As a power cut would: no process of the service gets to finish anything."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+            self.process.wait(timeout=30)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text("utf-8", errors="replace")
+            try:
+                if requests.get(f"{self.base}/health/ready", timeout=2).ok:
+                    return
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        raise AssertionError("the server did not start: " + self.log.read_text("utf-8", errors="replace"))
+
+    def post(self, path: str, body: Any, **headers: str) -> requests.Response:
+        return requests.post(f"{self.base}{path}", json=body, headers={**FHIR, **headers}, timeout=30)
+
+    def put(self, path: str, body: Any, **headers: str) -> requests.Response:
+        return requests.put(f"{self.base}{path}", json=body, headers={**FHIR, **headers}, timeout=30)
+
+    def get(self, path: str, **headers: str) -> requests.Response:
+        return requests.get(path if path.startswith("http") else f"{self.base}{path}", headers=headers, timeout=30)
