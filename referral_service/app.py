@@ -14,7 +14,7 @@ from referral_service.policy import Policy, load_policy
 from referral_service.settings import Settings, from_environment
 from referral_service.store.engine import Store, open_store
 from referral_service.store.migrations import check, upgrade
-from referral_service.web import faults, health, operations, reading, submitting
+from referral_service.web import capability, faults, health, operations, pages, reading, searching, submitting
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -44,7 +44,7 @@ def application(site: Site) -> Flask:
     app.extensions["site"] = site
     app.url_map.strict_slashes = False
     faults.register(app)
-    for room in (submitting, operations, reading, health):
+    for room in (submitting, operations, searching, reading, capability, health, pages):
         app.register_blueprint(room.blueprint)
     return app
 

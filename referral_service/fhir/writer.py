@@ -7,14 +7,15 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from fhir.resources.R4B import get_fhir_model_class
 
 from referral_service.fhir.bundle import Resource
-from referral_service.issues import Issue
+from referral_service.issues import Issue, Severity
 from referral_service.referral import Certainty, CodePair, Coding, Decision, Evidence, Queue
 
 CANONICAL = "https://referral-service.example/fhir"
@@ -55,6 +56,18 @@ def _issue(issue: Issue) -> Resource:
     if issue.expression:
         written["expression"] = [issue.expression]
     return written
+
+
+def decided_issues(parameters: str) -> tuple[Issue, ...]:
+    """The issues of one decision that was stored as FHIR."""
+    stored = orjson.loads(parameters)["parameter"]
+    listed = next(one["resource"]["issue"] for one in stored if one["name"] == "outcome")
+    return tuple(_read_issue(one) for one in listed if "details" in one)
+
+
+def _read_issue(written: Resource) -> Issue:
+    rule, place = written["details"]["coding"][0]["code"], written.get("expression", [""])[0]
+    return Issue(Severity(written["severity"]), written["code"], rule, written["diagnostics"], place)
 
 
 def coding(value: Coding, version: str | None = None) -> Resource:
@@ -151,14 +164,19 @@ def served(
     stamp: Stamp,
     rewrite: Callable[[str], str | None],
     *,
-    tags: Iterable[Resource] = (),
-    security: Iterable[Resource] = (),
+    tags: Sequence[Resource] = (),
+    security: Sequence[Resource] = (),
+    replaced: Sequence[Resource] = (),
 ) -> Resource:
-    """The sender's resource as we serve it: with our id and meta, and the references that ``rewrite`` knows."""
+    """The sender's resource as we serve it: with our id and meta, and the references that ``rewrite`` knows.
+
+    The sender's labels stay and ours follow; those of ``replaced`` are ours of before, come back with an update.
+    """
     meta = dict(resource.get("meta", {}))
     meta["versionId"], meta["lastUpdated"] = str(stamp.version), stamp.last_updated
     for name, ours in (("tag", tags), ("security", security)):
-        listed = [*meta.get(name, []), *ours]
+        theirs = [label for label in meta.get(name, []) if label not in replaced]
+        listed = theirs + [label for label in ours if label not in theirs]
         if listed:
             meta[name] = listed
     body = {name: value for name, value in resource.items() if name not in ("resourceType", "id", "meta")}

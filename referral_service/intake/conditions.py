@@ -119,8 +119,7 @@ def _stale(course: Course, entry: Entry) -> Answer | None:
     wanted = entry.request.get("ifMatch")
     if not isinstance(wanted, str) or entry.method != "PUT":
         return None
-    known = (course.known.addresses[name] for name in entry.addresses() if name in course.known.addresses)
-    reference = next(known, None)
+    reference = course.known.reference(entry.addresses())
     row = None
     if reference is not None:
         row = lookups.current(course.connection, course.incoming.client, *type_and_id(reference))

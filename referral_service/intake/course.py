@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 
 from referral_service.fhir.bundle import Entry, Envelope, Resource
 from referral_service.fhir.canonical import canonical_hash, combined_hash
@@ -12,9 +11,9 @@ from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import supporting
 from referral_service.intake.draft import SUPPORTING, Draft
 from referral_service.intake.reading import Reading, references
-from referral_service.intake.referrals import patient_of
+from referral_service.intake.referrals import located, patient_of
 from referral_service.intake.site import Answer, Incoming, Site, type_and_id
-from referral_service.intake.subject import Subject, identifier_pairs, own_address
+from referral_service.intake.subject import Subject, identifier_pairs, names_of
 from referral_service.issues import Issue
 from referral_service.store import lookups
 from referral_service.store.engine import Connection
@@ -31,7 +30,7 @@ class Course:
     ``answers`` and ``work`` are by place in the Bundle (0 for a bare resource); ``ordinals`` number its referrals.
     ``conditional`` are the references that conditional URLs were found to mean, ``known_referrals`` the places of
     referrals that are here already, ``made_here`` the places of new ones by id, ``replayed_from`` the requests in
-    which replayed referrals first came.
+    which replayed referrals first came; ``contained`` the subjects' contained Patients by the place of the referral.
     """
 
     site: Site
@@ -48,11 +47,13 @@ class Course:
     known_referrals: set[int] = field(default_factory=set)
     made_here: dict[str, int] = field(default_factory=dict)
     replayed_from: set[str] = field(default_factory=set)
+    contained: dict[int, Entry] = field(default_factory=dict)
 
     def remarks_of(self, entry: Entry) -> tuple[Issue, ...]:
         if entry.position is None:
             return self.reading.remarks
-        return tuple(issue for issue in self.reading.remarks if issue.expression.startswith(f"{entry.path}."))
+        here = f"Bundle.entry[{entry.position}]."
+        return tuple(issue for issue in self.reading.remarks if issue.expression.startswith(here))
 
     def referral_answers(self) -> list[Answer]:
         return [self.answers[place] for place in sorted(self.ordinals)]
@@ -70,26 +71,31 @@ class Course:
         ids = [type_and_id(subject.stored)[1]] if subject.stored else []
         return patient_of(subject, lookups.contents(self.connection, "Patient", ids) if ids else {})
 
-    def assign_patient(self, subject: Subject) -> None:
-        """A contained Patient is stored beside its referral as well, for Tasks and searches to point at."""
+    def assign_patient(self, referral: Entry, subject: Subject, known_as: str | None = None) -> None:
+        """Gives the subject's contained Patient its id; it is stored when its referral is.
+
+        ``known_as`` is the reference under which the same Patient is here already, should that be sure.
+        """
         entry = subject.entry
         if entry is None or entry.container is None or id(entry.resource) in self.draft.assigned:
             return
-        supporting.assign(self.draft, entry)
-        reference = self.draft.assigned[id(entry.resource)]
+        if known_as is not None:
+            self.draft.assign(entry, known_as)
+        else:
+            supporting.assign(self.draft, entry)
+        self.contained[referral.position or 0] = entry
+        identity = type_and_id(self.draft.assigned[id(entry.resource)])[1]
         for pair in identifier_pairs(entry.resource):
-            self.known.patients.setdefault(pair, []).append(type_and_id(reference)[1])
-        stored = lookups.stored_rows(self.connection, {reference}) if self.is_stored(reference) else {}
-        supporting.store(self.draft, entry, stored)
-
-    def is_stored(self, reference: str) -> bool:
-        """Whether a reference was given out before this request."""
-        return reference in self.stored_before
+            self.known.patients.setdefault(pair, []).append(identity)
 
     @property
     def stored_before(self) -> set[str]:
+        """Every reference that may have been given out before this request."""
         ids = {f"Patient/{one}" for listed in self.known.patients.values() for one in listed}
-        return ids | set(self.known.addresses.values()) | set(self.conditional.values())
+        return ids | set(self.known.addresses.values()) | set(self.conditional.values()) | self._subjects_known()
+
+    def _subjects_known(self) -> set[str]:
+        return {self.draft.assigned[id(entry.resource)] for entry in self.contained.values()}
 
     def assign_supporting(self) -> None:
         for entry in self.sound_entries():
@@ -98,7 +104,12 @@ class Course:
 
     def do_the_work(self) -> None:
         for place, work in sorted(self.work.items()):
-            self.answers[place] = work()
+            self.answer(place, work())
+
+    def answer(self, place: int, answer: Answer) -> None:
+        """Says what became of the referral at a place; what the decision says of it is said of its entry."""
+        entry = self.envelope.referrals()[self.ordinals[place]]
+        self.answers[place] = replace(answer, issues=located(answer.issues, entry))
 
 
 def begin(connection: Connection, site: Site, incoming: Incoming, reading: Reading) -> Course:
@@ -125,10 +136,11 @@ def sound_entries(reading: Reading) -> Iterator[Entry]:
 
 
 def _addresses(reading: Reading, public_url: str) -> Iterator[str]:
-    relative = partial(own_address, public_url=public_url)
     for entry in sound_entries(reading):
         yield from entry.addresses()
-        yield from (relative(text) for text in references(entry.resource) if not text.startswith("#"))
+        for text in references(entry.resource):
+            if not text.startswith("#"):
+                yield from names_of(text, entry, public_url)
 
 
 def _identifiers(reading: Reading) -> Iterator[Pair]:

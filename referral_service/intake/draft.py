@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,11 @@ from referral_service.fhir.bundle import Entry, Envelope, Resource, identifiers
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, served
 from referral_service.intake.site import Incoming, Site, new_id
-from referral_service.intake.subject import own_address
-from referral_service.issues import Fault, FaultKind, error
+from referral_service.intake.subject import names_of
 from referral_service.store import tables
 from referral_service.store.engine import Connection, Table
 from referral_service.store.lookups import Known
-from referral_service.store.writes import Rows, bounded, forget_tokens, insert_all, replace_version
+from referral_service.store.writes import Overtaken, Rows, bounded, forget_tokens, insert_all, replace_version
 
 AUTHORED_ONLY = frozenset({"Task", "AuditEvent", "HealthcareService", "Subscription"})
 """Types that this service writes itself; sent along in a Bundle they are read and kept in the text received."""
@@ -44,7 +43,10 @@ class Replacement:
 
 @dataclass(slots=True)
 class Draft:
-    """The rows and replacements of one request, and which of our references each of its resources gets."""
+    """The rows and replacements of one request, and which of our references each of its resources gets.
+
+    ``stored`` are the references of supporting resources that it writes, ``tasks`` the Task ids of its referrals.
+    """
 
     site: Site
     incoming: Incoming
@@ -54,11 +56,13 @@ class Draft:
     rows: Rows = field(default_factory=dict)
     replacements: list[Replacement] = field(default_factory=list)
     assigned: dict[int, str] = field(default_factory=dict)
+    stored: set[str] = field(default_factory=set)
+    tasks: dict[str, str] = field(default_factory=dict)
 
     def add(self, table: Table, **values: Any) -> None:
         self.rows.setdefault(table, []).append({"client": self.incoming.client, **values})
 
-    def add_received(self, result: str, *, keep_body: bool = True, answers: list[str | None] | None = None) -> None:
+    def add_received(self, result: str, *, keep_body: bool = True, answers: Sequence[Any] | None = None) -> None:
         self.add(
             tables.received,
             id=self.received_id,
@@ -81,7 +85,7 @@ class Draft:
         kind, _, identity = reference.partition("/")
         for name in entry.addresses():
             if name not in self.known.addresses:
-                self.known.addresses[name] = reference
+                self.known.name(name, reference)
                 self.add(tables.address, name=bounded(name), type=kind, owner=identity)
 
     def rewriter(self, source: Entry) -> Callable[[str], str | None]:
@@ -93,7 +97,7 @@ class Draft:
             target = self.envelope.resolve({"reference": reference}, source)
             if target is not None:
                 return self.assigned.get(id(target.resource))
-            return self.known.addresses.get(own_address(reference, self.site.public_url))
+            return self.known.reference(names_of(reference, source, self.site.public_url))
 
         return rewrite
 
@@ -102,14 +106,13 @@ class Draft:
         return resource, dump(resource).decode()
 
     def write(self, connection: Connection) -> None:
-        """Writes everything. Raises :class:`Fault` when a version that was read has been replaced meanwhile."""
-        for change in self.replacements:
+        """Writes everything. Raises :class:`Overtaken` when a version that was read has been replaced meanwhile."""
+        for change in sorted(self.replacements, key=lambda one: one.id):
             kept = replace_version(
                 connection, change.table, change.id, change.expected_version, change.values, change.kind
             )
             if not kept:
-                words = "The resource was changed by another request at the same time; read it again."
-                raise Fault(FaultKind.CONFLICT, error("conflict", "changed-meanwhile", words))
+                raise Overtaken
         forget_tokens(connection, [change.id for change in self.replacements])
         insert_all(connection, self.rows)
 

@@ -24,8 +24,8 @@ def store_supporting(course: Course) -> None:
     before = _answered_before(course)
     stored = lookups.stored_rows(course.connection, set(course.draft.assigned.values()) & course.stored_before)
     for entry in course.envelope.entries:
-        place = entry.position
-        if place is None or place in course.answers:
+        place = entry.position or 0
+        if place in course.answers:
             continue
         if place in course.reading.entry_faults:
             course.answers[place] = failed(FaultKind.INVALID, *course.reading.entry_faults[place])

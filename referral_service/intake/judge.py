@@ -11,12 +11,12 @@ from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import changes
 from referral_service.intake.course import Course, Work
 from referral_service.intake.referrals import Decided, decide_entry, has_open_referral, write_new
+from referral_service.intake.refusals import refusal
 from referral_service.intake.site import Answer, Became, failed, new_id, type_and_id
 from referral_service.intake.subject import Subject, find_subject
 from referral_service.issues import FaultKind, Issue, error
 from referral_service.referral import Disposition
 from referral_service.store.lookups import KnownKey, referral_with_task
-from referral_service.store.writes import point_key
 from referral_service.worklist import FINAL
 
 
@@ -29,48 +29,72 @@ def judge_referrals(course: Course) -> None:
             continue
         verdict = _judge(course, entry, ordinal)
         if isinstance(verdict, Answer):
-            course.answers[place] = verdict
+            course.answer(place, verdict)
         else:
             course.work[place] = verdict
+
+
+def point_at_our_tasks(course: Course) -> None:
+    """A Task that a sender sends along is not stored; what points at it points at ours, of the referral in its focus."""
+    for entry in course.sound_entries():
+        if entry.type == "Task":
+            kind, referral_id = type_and_id(course.draft.reference_of(entry.resource.get("focus", {}), entry) or "")
+            if kind == "ServiceRequest":
+                course.draft.assign(entry, f"Task/{_task_of(course, referral_id)}")
+
+
+def _task_of(course: Course, referral_id: str) -> str:
+    known = course.draft.tasks.get(referral_id)
+    return known or str(referral_with_task(course.connection, referral_id)[1]["id"])
 
 
 def _judge(course: Course, entry: Entry, ordinal: int) -> Answer | Work:
     faults = course.reading.faults_of(entry)
     if faults:
-        return failed(FaultKind.INVALID, *faults)
+        return _refused(course, entry, FaultKind.INVALID, *faults)
     subject = find_subject(course.envelope, entry, course.known, course.site.public_url)
     if subject.fault:
-        return failed(FaultKind.BUSINESS_RULE, subject.fault)
+        return _refused(course, entry, FaultKind.BUSINESS_RULE, subject.fault)
     placer = placer_identifier(entry.resource)
     key = course.known.keys.get(("placer", placer)) if placer else None
     sent_before = _sent_before(course, entry) or (key.referral_id if key else None)
     if sent_before and sent_before not in course.made_here:
-        course.known_referrals.add(entry.position or 0)
-        course.draft.assigned[id(entry.resource)] = f"ServiceRequest/{sent_before}"
-        if entry.resource["status"] in changes.CANCELS:
-            return partial(changes.cancel, course.connection, course.draft, entry, sent_before)
-        if entry.method == "PUT":
-            return _update(course, entry, subject, sent_before)
+        change = _change(course, entry, subject, sent_before)
+        if change is not None:
+            return change
     if key is None:
         return _new(course, entry, subject, ordinal, None)
     return _again(course, entry, key) or _new(course, entry, subject, ordinal, key.referral_id)
 
 
+def _refused(course: Course, entry: Entry, kind: FaultKind, *faults: Issue) -> Answer:
+    """Its words are searched for red flags all the same."""
+    return failed(kind, *refusal(course.site, course.reading.text_of(entry, course.incoming.body), faults).issues)
+
+
 def _sent_before(course: Course, entry: Entry) -> str | None:
     """The stored referral that an entry speaks of, by its sender's name for it or a conditional URL."""
-    known = [course.known.addresses.get(name, "") for name in entry.addresses()]
-    for reference in (course.conditional.get(entry.position or 0, ""), *known):
-        kind, identity = type_and_id(reference)
+    for reference in (course.conditional.get(entry.position or 0), course.known.reference(entry.addresses())):
+        kind, identity = type_and_id(reference or "")
         if kind == "ServiceRequest":
             return identity
     return None
 
 
-def _update(course: Course, entry: Entry, subject: Subject, referral_id: str) -> Work:
-    patient = course.patient(subject)
-    course.assign_patient(subject)
-    remarks = course.remarks_of(entry)
-    return partial(changes.update, course.connection, course.draft, entry, subject, patient, referral_id, remarks)
+def _change(course: Course, entry: Entry, subject: Subject, referral_id: str) -> Answer | Work | None:
+    """A cancel or an update of a referral that is here; None when the entry is a plain create."""
+    is_cancel = entry.resource["status"] in changes.CANCELS
+    if not is_cancel and entry.method != "PUT":
+        return None
+    course.known_referrals.add(entry.position or 0)
+    if entry.position is None and entry.method == "PUT" and course.incoming.if_match is None:
+        return failed(FaultKind.INVALID, changes.if_match_missing())
+    if referral_id in course.changed_here:
+        words = "Another entry of this request changes the same referral."
+        return failed(FaultKind.INVALID, error("invalid", "bundle-rule", words, entry.path))
+    course.changed_here.add(referral_id)
+    course.draft.assign(entry, f"ServiceRequest/{referral_id}")
+    return partial(changes.cancel if is_cancel else changes.update, course, entry, subject, referral_id)
 
 
 def _again(course: Course, entry: Entry, key: KnownKey) -> Answer | Work | None:
@@ -80,15 +104,16 @@ def _again(course: Course, entry: Entry, key: KnownKey) -> Answer | Work | None:
     reference = f"ServiceRequest/{key.referral_id}"
     if key.referral_id in course.made_here:
         if key.content_hash != digest:
-            return failed(FaultKind.CONFLICT, _other_content(reference))
-        course.draft.assigned[id(entry.resource)] = reference
+            return _other_content(course, entry, reference)
+        course.draft.assign(entry, reference)
         return partial(_as_first, course, course.made_here[key.referral_id])
     row, task = referral_with_task(course.connection, key.referral_id)
     if digest in (key.content_hash, row["content_hash"]):
-        course.draft.assigned[id(entry.resource)] = reference
+        course.draft.assign(entry, reference)
+        course.draft.tasks[key.referral_id] = task["id"]
         course.replayed_from.add(key.received_id)
         return changes.current_answer(row, Became.REPLAYED, task["id"])
-    return None if task["status"] in FINAL else failed(FaultKind.CONFLICT, _other_content(reference))
+    return None if task["status"] in FINAL else _other_content(course, entry, reference)
 
 
 def _as_first(course: Course, place: int) -> Answer:
@@ -102,9 +127,10 @@ def _new(course: Course, entry: Entry, subject: Subject, ordinal: int, follows: 
     decided = decide_entry(course.site, course.envelope, entry, subject, patient, received_on, open_elsewhere=doubled)
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
-    course.assign_patient(subject)
+    course.assign_patient(entry, subject)
     referral_id = new_id()
     course.draft.assign(entry, f"ServiceRequest/{referral_id}")
+    course.draft.tasks[referral_id] = new_id()
     course.made_here[referral_id] = entry.position or 0
     if decided.placer:
         key = KnownKey(decided.content_hash, course.draft.received_id, referral_id)
@@ -120,10 +146,11 @@ def _write(course: Course, decided: Decided, ordinal: int, follows: str | None) 
             "received_id": course.draft.received_id,
             "referral_id": answer.id,
         }
-        point_key(course.connection, course.incoming.client, "placer", decided.placer, new)
+        course.draft.later_keys.append(("placer", decided.placer, follows, new))
     return answer
 
 
-def _other_content(reference: str) -> Issue:
+def _other_content(course: Course, entry: Entry, reference: str) -> Answer:
     words = f"This placer identifier was sent before with other content: see {reference}; to change it, PUT it there."
-    return error("conflict", "other-content", words, "ServiceRequest.identifier")
+    place = "ServiceRequest.identifier"
+    return _refused(course, entry, FaultKind.CONFLICT, error("conflict", "other-content", words, place))

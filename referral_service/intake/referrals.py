@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -73,6 +74,16 @@ def decide_entry(
     )
 
 
+def located(issues: Iterable[Issue], entry: Entry) -> tuple[Issue, ...]:
+    """What a decision says of a ServiceRequest, said of the entry that it came in."""
+    return tuple(
+        replace(issue, expression=entry.path + issue.expression.removeprefix("ServiceRequest"))
+        if issue.expression.startswith("ServiceRequest")
+        else issue
+        for issue in issues
+    )
+
+
 def patient_of(subject: Subject, stored_patients: dict[str, str]) -> Resource | None:
     """The Patient resource itself, from the request or from the store."""
     if subject.entry is not None:
@@ -104,22 +115,25 @@ def write_new(
     referral_id = draft.assigned[id(decided.entry.resource)].partition("/")[2]
     stamp = Stamp(referral_id, 1, at)
     resource, text = served_referral(draft, decided, stamp)
-    task_stamp = Stamp(new_id(), 1, at)
+    task_stamp = Stamp(draft.tasks[referral_id], 1, at)
     task = new_task(draft, decided, resource, task_stamp)
     _add_referral(draft, decided, stamp, resource, text)
     _add_task(draft, decided, task_stamp, task, referral_id)
     add_provenance(draft, referral_id, task_stamp.id, decided.decision, "CREATE", follows)
-    issues = (*decided.decision.issues, *remarks)
+    issues = (*located(decided.decision.issues, decided.entry), *remarks)
     add_ledger(draft, position, decided.decision.disposition, issues, referral_id, decided.placer, decided.decision)
     if decided.placer and follows is None:
         add_key(draft, "placer", decided.placer, decided.content_hash, referral_id)
     return Answer(Became.CREATED, issues, "ServiceRequest", referral_id, 1, at, text, task_stamp.id)
 
 
-def served_referral(draft: Draft, decided: Decided, stamp: Stamp) -> tuple[Resource, str]:
+def served_referral(
+    draft: Draft, decided: Decided, stamp: Stamp, replaced: Sequence[Resource] = ()
+) -> tuple[Resource, str]:
+    """``replaced`` are the tags of the decision before this one, which a sender may have read and sent back."""
     tags = decision_tags(decided.decision, draft.site.code_versions)
     security = [] if _has_label(decided.entry.resource) else [AI_ASSISTED]
-    return draft.served_text(decided.entry, stamp, tags=tags, security=security)
+    return draft.served_text(decided.entry, stamp, tags=tags, security=security, replaced=replaced)
 
 
 def _has_label(resource: Resource) -> bool:

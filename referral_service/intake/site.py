@@ -31,7 +31,8 @@ class Site:
 class Incoming:
     """One request of one client, as received at ``at`` (UTC).
 
-    ``put_to`` is the relative address that a bare resource was PUT to, ``is_update`` that it is here already.
+    ``put_to`` is the relative address that a bare resource was PUT to, ``is_update`` that it is here already;
+    ``if_match`` the ETag of the version that it is to replace.
     """
 
     client: str
@@ -41,6 +42,7 @@ class Incoming:
     at: datetime
     idempotency_key: str | None = None
     if_none_exist: str | None = None
+    if_match: str | None = None
     put_to: str | None = None
     is_update: bool = False
 
@@ -78,10 +80,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a whole request became: one answer, or one an entry of its Bundle (None for an entry not answered)."""
+    """What a whole request became: one answer, or one an entry of its Bundle, in order."""
 
     answers: tuple[Answer, ...]
     failed: Answer | None = None
+    bundle_type: str | None = None
 
 
 def failed(kind: FaultKind, *issues: Issue) -> Answer:

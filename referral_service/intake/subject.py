@@ -28,33 +28,34 @@ def find_subject(envelope: Envelope, referral: Entry, known: Known, public_url: 
         return Subject(fault=_no_patient(referral))
     if target is not None:
         return Subject(entry=target)
-    names = names_of(subject, public_url)
-    stored = next((known.addresses[name] for name in names if name in known.addresses), None)
+    address, pairs = subject.get("reference"), identifier_pairs(subject)
+    names = names_of(address, referral, public_url) if isinstance(address, str) else []
+    stored = known.reference(names)
     if stored is None:
-        stored = next(
-            (f"Patient/{ids[0]}" for pair in identifier_pairs(subject) if (ids := known.patients.get(pair))), None
-        )
-    return Subject(stored=stored) if stored else Subject(awaiting=tuple(names))
+        stored = next((f"Patient/{ids[0]}" for pair in pairs if (ids := known.patients.get(pair))), None)
+    return Subject(stored=stored) if stored else Subject(awaiting=(*names, *map(awaited_identifier, pairs)))
 
 
-def names_of(reference: Resource, public_url: str) -> list[str]:
-    """Under which names a reference may be known: its address and its logical identifier."""
-    address = reference.get("reference")
-    addresses = [own_address(address, public_url)] if isinstance(address, str) else []
-    return addresses + [awaited_identifier(pair) for pair in identifier_pairs(reference)]
+def names_of(address: str, source: Entry, public_url: str) -> list[str]:
+    """Under which names the target of a reference in ``source`` may be known, the surest first.
 
-
-def own_address(address: str, public_url: str) -> str:
-    """An address without its version, and relative when it speaks of this server."""
-    parts = literal(address)
+    The version is left out, an address on this server is relative, and a relative one is also looked for at the base
+    that its own resource came from (https://hl7.org/fhir/R4/bundle.html#references).
+    """
+    parts, home = literal(address), literal((source.container or source).full_url)
     if parts is None:
-        return address
-    return parts.relative if parts.base in (None, f"{public_url}/fhir") else f"{parts.base}/{parts.relative}"
+        return [address]
+    if parts.base is not None:
+        return [parts.relative if parts.base == f"{public_url}/fhir" else f"{parts.base}/{parts.relative}"]
+    return [*([f"{home.base}/{parts.relative}"] if home is not None and home.base else []), parts.relative]
 
 
-def identifier_pairs(reference: Resource) -> list[Pair]:
-    """(system, value) of a Reference's logical identifier, or of a resource's identifiers."""
-    return [(item.get("system", ""), item["value"]) for item in identifiers(reference)]
+def identifier_pairs(holder: Resource) -> list[Pair]:
+    """(system, value) of a Reference's logical identifier, or of a resource's identifiers.
+
+    A value without a system says of nobody who it is: the same number means another patient elsewhere.
+    """
+    return [(item["system"], item["value"]) for item in identifiers(holder) if "system" in item]
 
 
 def awaited_identifier(pair: Pair) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from referral_service.fhir.bundle import Entry, Resource
 from referral_service.fhir.canonical import content_hash
 from referral_service.fhir.writer import Stamp
 from referral_service.intake.draft import Draft, Replacement, identifier_tokens, patient_tokens
-from referral_service.intake.site import Answer, Became, new_id, type_and_id
+from referral_service.intake.site import Answer, Became, failed, new_id, type_and_id
+from referral_service.intake.subject import identifier_pairs
+from referral_service.issues import FaultKind, error
 from referral_service.store import tables
 
 StoredRows = dict[str, dict[str, Any]]
@@ -17,14 +22,12 @@ StoredRows = dict[str, dict[str, Any]]
 
 def existing_reference(draft: Draft, entry: Entry) -> str | None:
     """The stored resource that an entry speaks of: by its sender's names, or a contained Patient by identifier."""
-    for name in entry.addresses():
-        if name in draft.known.addresses:
-            return draft.known.addresses[name]
-    if entry.container is not None:
-        for pair in identifier_tokens(entry.resource):
-            if draft.known.patients.get(pair):
-                return f"Patient/{draft.known.patients[pair][0]}"
-    return None
+    if entry.container is None:
+        return draft.known.reference(entry.addresses())
+    return next(
+        (f"Patient/{ids[0]}" for pair in identifier_pairs(entry.resource) if (ids := draft.known.patients.get(pair))),
+        None,
+    )
 
 
 def assign(draft: Draft, entry: Entry) -> None:
@@ -34,20 +37,18 @@ def assign(draft: Draft, entry: Entry) -> None:
 
 def store(draft: Draft, entry: Entry, stored: StoredRows) -> Answer:
     """Creates or updates one supporting resource; the same content again changes nothing."""
-    kind, identity = type_and_id(draft.assigned[id(entry.resource)])
+    reference = draft.assigned[id(entry.resource)]
+    if reference in draft.stored:
+        words = "Another entry of this request is the same resource."
+        return failed(FaultKind.INVALID, error("invalid", "bundle-rule", words, entry.path))
+    draft.stored.add(reference)
+    kind, identity = type_and_id(reference)
     row = stored.get(identity)
-    digest = content_hash(entry.resource)
-    if row is not None and row["content_hash"] == digest:
-        return Answer(
-            Became.UNCHANGED,
-            type=kind,
-            id=identity,
-            version=row["version"],
-            last_updated=row["last_updated"],
-            content=row["content"],
-        )
     version = row["version"] + 1 if row is not None else 1
-    _, text = draft.served_text(entry, Stamp(identity, version, draft.incoming.instant))
+    served, text = draft.served_text(entry, Stamp(identity, version, draft.incoming.instant))
+    digest = content_hash(served)
+    if row is not None and row["content_hash"] == digest:
+        return as_it_stands(row, Became.UNCHANGED)
     values = {
         "last_updated": draft.incoming.instant,
         "content": text,
@@ -61,6 +62,27 @@ def store(draft: Draft, entry: Entry, stored: StoredRows) -> Answer:
     draft.add_tokens(kind, identity, tokens(entry.resource))
     became = Became.CREATED if row is None else Became.UPDATED
     return Answer(became, (), kind, identity, version, draft.incoming.instant, text)
+
+
+def as_it_stands(row: Mapping[str, Any], became: Became) -> Answer:
+    return Answer(became, (), row["type"], row["id"], row["version"], row["last_updated"], row["content"])
+
+
+def store_contained(draft: Draft, entry: Entry, stored: StoredRows) -> None:
+    """A contained Patient beside its referral, for Tasks and searches to point at.
+
+    One that says less than the Patient who is here already is a mention and replaces nothing.
+    """
+    reference = draft.assigned[id(entry.resource)]
+    row = stored.get(type_and_id(reference)[1])
+    if reference in draft.stored or (row is not None and not _says_as_much(entry.resource, row)):
+        return
+    store(draft, entry, stored)
+
+
+def _says_as_much(resource: Resource, row: Mapping[str, Any]) -> bool:
+    unsaid = orjson.loads(row["content"]).keys() - resource.keys()
+    return unsaid <= {"meta", "text"}
 
 
 def tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:

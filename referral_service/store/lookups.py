@@ -26,15 +26,36 @@ class KnownKey:
 class Known:
     """What one client has sent before, as far as this request speaks of it.
 
-    ``addresses`` maps the sender's names and our own relative references to ours (``Patient/…``); ``patients`` maps
-    an identifier to the stored Patients that carry it, newest first; ``with_open_referral`` are those of them whose
-    Task is not final.
+    ``addresses`` maps the sender's names and our own relative references to ours (``Patient/…``); ``absolute`` maps
+    ours to the absolute names among them; ``patients`` maps an identifier to the stored Patients that carry it, newest
+    first; ``with_open_referral`` are those of them whose Task is not final.
     """
 
     keys: dict[Pair, KnownKey] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
+    absolute: dict[str, set[str]] = field(default_factory=dict)
     patients: dict[Pair, list[str]] = field(default_factory=dict)
     with_open_referral: set[str] = field(default_factory=set)
+
+    def reference(self, names: Sequence[str]) -> str | None:
+        """Our reference for what goes by any of ``names``, the surest first.
+
+        A relative name says nothing of what is known to live at another base than the absolute name beside it: the
+        ``Patient/1`` of one server is not that of another.
+        """
+        absolute = next((name for name in names if "://" in name), None)
+        for name in names:
+            found = self.addresses.get(name)
+            elsewhere = self.absolute.get(found, set()) if found and absolute else set()
+            if found and (name in (absolute, found) or not elsewhere or absolute in elsewhere):
+                return found
+        return None
+
+    def name(self, name: str, reference: str) -> None:
+        """From now on ``name`` leads to ``reference``."""
+        self.addresses[name] = reference
+        if "://" in name:
+            self.absolute.setdefault(reference, set()).add(name)
 
 
 def known(
@@ -53,6 +74,8 @@ def known(
         parts.append(_keys(client, [(kind, bounded(value)) for kind, value in keys]))
     if names:
         parts += [_addresses(client, list(names)), *_own(client, list(names))]
+    if any("://" in name for name in names):
+        parts.append(_absolute(client, list(names)))
     if wanted:
         parts.append(_patients(client, list(wanted)))
     found = Known()
@@ -64,6 +87,8 @@ def known(
             found.keys[asked[first, second]] = KnownKey(one, two, three)
         elif what == "address":
             found.addresses.setdefault(names[first], f"{second}/{one}")
+        elif what == "absolute":
+            found.absolute.setdefault(f"{second}/{one}", set()).add(first)
         else:
             found.patients.setdefault(wanted[first, second], []).append(one)
             if two:
@@ -82,6 +107,17 @@ def _addresses(client: str, names: list[str]) -> Any:
     address = tables.address
     return select(literal("address"), address.c.name, address.c.type, address.c.owner, null(), null()).where(
         address.c.client == client, address.c.name.in_(names)
+    )
+
+
+def _absolute(client: str, names: list[str]) -> Any:
+    """The absolute names of whatever goes by one of ``names``."""
+    address, other = tables.address, tables.address.alias()
+    return (
+        select(literal("absolute"), other.c.name, other.c.type, other.c.owner, null(), null())
+        .distinct()
+        .join_from(address, other, other.c.owner == address.c.owner)
+        .where(address.c.client == client, address.c.name.in_(names), other.c.name.contains("://"))
     )
 
 

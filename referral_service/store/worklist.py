@@ -18,6 +18,12 @@ from referral_service.store import tables
 from referral_service.worklist import FINAL
 
 Row = Mapping[str, Any]
+Reader = Connection
+"""An open connection, as those call it who only pass it on."""
+_OF_TASK = (
+    *("client", "queue", "status", "business_status", "priority_rank", "red_flag"),
+    *("authored_on", "due", "assignee", "flags", "patient_id"),
+)
 NOT_TAKEN = (Disposition.REFUSED, Disposition.REJECTED)
 
 
@@ -74,29 +80,25 @@ def page_of_queue(connection: Connection, queue: str, after: Place | None, limit
             )
         )
     ordered = query.order_by(task.c.red_flag.desc(), task.c.priority_rank.desc(), task.c.authored_on, task.c.id)
-    return list(connection.execute(ordered.limit(limit)).mappings())
+    return _rows(connection, ordered.limit(limit))
 
 
 def one_referral(connection: Connection, referral_id: str) -> Row | None:
     """One referral as :func:`page_of_queue` gives it, also when its Task is final; None when there is none."""
     query = _with_task().where(tables.service_request.c.id == referral_id)
-    return connection.execute(query).mappings().one_or_none()
+    return next(iter(_rows(connection, query)), None)
 
 
 def _with_task() -> Select[Any]:
     task, request, patient = tables.task, tables.service_request, tables.resource
-    is_patient = and_(
-        patient.c.id == task.c.patient_id, patient.c.client == task.c.client, patient.c.type == "Patient"
-    )
+    is_patient = and_(patient.c.id == task.c.patient_id, patient.c.client == task.c.client, patient.c.type == "Patient")
     return (
         select(
             task.c.id.label("task_id"),
-            *(task.c[name] for name in ("client", "queue", "status", "held_from", "business_status", "priority_rank")),
-            *(task.c[name] for name in ("red_flag", "authored_on", "due", "assignee", "by_hand", "flags", "patient_id")),
+            *(task.c[name] for name in _OF_TASK),
             task.c.content.label("task"),
             request.c.id.label("referral_id"),
             request.c.status.label("referral_status"),
-            request.c.disposition,
             request.c.decision,
             request.c.decision_input,
             request.c.received_id,
@@ -106,6 +108,10 @@ def _with_task() -> Select[Any]:
         .join(request, request.c.id == task.c.referral_id)
         .outerjoin(patient, is_patient)
     )
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _follows(*keys: tuple[ColumnElement[Any], Any, bool]) -> ColumnElement[bool]:
@@ -145,7 +151,7 @@ def timeline(connection: Connection, task_id: str) -> list[Row]:
     """Every change of one Task, oldest first."""
     change = tables.status_change
     query = select(change).where(change.c.task_id == task_id).order_by(change.c.version)
-    return list(connection.execute(query).mappings())
+    return _rows(connection, query)
 
 
 def not_taken(connection: Connection, after: NotTakenPlace | None, limit: int) -> list[Row]:
@@ -162,15 +168,15 @@ def not_taken(connection: Connection, after: NotTakenPlace | None, limit: int) -
             )
         )
     ordered = query.order_by(row.c.red_flag.desc(), row.c.at.desc(), row.c.received_id, row.c.position)
-    return list(connection.execute(ordered.limit(limit)).mappings())
+    return _rows(connection, ordered.limit(limit))
 
 
 def not_taken_of(connection: Connection, received_id: str) -> tuple[list[Row], bytes | None]:
     """All that was not taken of one request, in order, and its text; None when the text is no longer kept."""
     row, received = tables.ledger, tables.received
-    found = connection.execute(_ledger_rows().where(row.c.received_id == received_id).order_by(row.c.position))
+    found = _rows(connection, _ledger_rows().where(row.c.received_id == received_id).order_by(row.c.position))
     body = connection.execute(select(received.c.body).where(received.c.id == received_id)).scalar()
-    return list(found.mappings()), bytes(body) if body is not None else None
+    return found, bytes(body) if body is not None else None
 
 
 def _ledger_rows() -> Select[Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from referral_service.store import tables
 
@@ -18,8 +18,12 @@ Row = Mapping[str, Any]
 MAX_KEY = 200
 
 
-class KeyTaken(Exception):
-    """Another transaction was quicker with the same key; whoever reads again finds what it wrote."""
+class Overtaken(Exception):
+    """Another transaction was quicker; whoever reads again finds what it wrote."""
+
+
+class KeyTaken(Overtaken):
+    """It took the same key."""
 
 
 Rows = dict[Table, list[dict[str, Any]]]
@@ -31,19 +35,42 @@ def insert_all(connection: Connection, rows: Rows) -> None:
 
     Raises :class:`KeyTaken` when a key is taken.
     """
+    with overtaking(connection), _pipeline(connection):
+        for table in tables.metadata.sorted_tables:
+            _insert(connection, table, rows.get(table, []))
+
+
+@contextmanager
+def overtaking(connection: Connection) -> Iterator[None]:
+    """Says in our own words what a database says when two write at once; what it says when it is away, in SQLAlchemy's.
+
+    A pipeline raises the driver's errors, everything else SQLAlchemy's, which wrap them.
+    """
     driver: Any = connection.dialect.loaded_dbapi
     try:
-        with _pipeline(connection):
-            for table in tables.metadata.sorted_tables:
-                _insert(connection, table, rows.get(table, []))
-    except (IntegrityError, driver.IntegrityError) as problem:  # a pipeline raises the driver's own error
-        raise KeyTaken from problem
+        yield
+    except (DBAPIError, driver.Error) as problem:
+        own: Any = problem.orig if isinstance(problem, DBAPIError) else problem
+        if isinstance(problem, IntegrityError | driver.IntegrityError):
+            raise KeyTaken from problem
+        if getattr(own, "sqlstate", "") in _LOST_RACES:
+            raise Overtaken from problem
+        if isinstance(problem, driver.OperationalError):
+            raise OperationalError(None, None, problem) from problem
+        raise
+
+
+_LOST_RACES = frozenset({"40001", "40P01"})
+"""serialization_failure and deadlock_detected (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     if rows:
         statement, columns = _statement(table, connection.dialect)
-        values = [{name: row.get(name) for name in columns} for row in rows]
+        keys = [column.name for column in table.primary_key]
+        # One order for all writers, so that two with keys in common wait for each other in turn and never in a circle.
+        ordered = sorted(rows, key=lambda row: [row[name] for name in keys])
+        values = [{name: row.get(name) for name in columns} for row in ordered]
         connection.exec_driver_sql(statement, _positional(values, columns, connection.dialect))
 
 
@@ -114,9 +141,13 @@ def move_ledger_state(connection: Connection, referral_id: str, state: str) -> N
     connection.execute(update(tables.ledger).where(tables.ledger.c.referral_id == referral_id).values(state=state))
 
 
-def point_key(connection: Connection, client: str, kind: str, value: str, new: Row) -> None:
-    """Lets a key that was used by a finished referral speak of the new one."""
+def point_key(connection: Connection, client: str, kind: str, value: str, finished: str, new: Row) -> None:
+    """Lets a key that was used by the ``finished`` referral speak of the new one.
+
+    Raises :class:`Overtaken` when it speaks of another by now.
+    """
     key = tables.request_key
-    connection.execute(
-        update(key).where(key.c.client == client, key.c.kind == kind, key.c.value == value).values(**new)
-    )
+    own = (key.c.client == client, key.c.kind == kind, key.c.value == bounded(value))
+    changed = connection.execute(update(key).where(*own, key.c.referral_id == finished).values(**new))
+    if changed.rowcount != 1:
+        raise Overtaken

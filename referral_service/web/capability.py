@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
-from referral_service.fhir.search import PARAMETERS
+from referral_service.fhir.search import PARAMETERS, Parameter
 from referral_service.fhir.writer import CANONICAL, typed
 from referral_service.web.http import FHIR_JSON, fhir_base, fhir_response, site
 
@@ -61,7 +61,7 @@ def _resources() -> list[dict[str, Any]]:
 
 
 def _resource(kind: str) -> dict[str, Any]:
-    search = [{"name": name, "type": what} for name, what in sorted(PARAMETERS.get(kind, {}).items())]
+    search = [{"name": name, "type": one.type.value} for name, one in _parameters(kind)]
     interactions = [
         code for code, (method, path) in _INTERACTIONS.items() if _is_routed(method, path.format(kind=kind))
     ]
@@ -75,6 +75,11 @@ def _resource(kind: str) -> dict[str, Any]:
         definitions = [(name, f"{CANONICAL}/OperationDefinition/{name}") for name in _OPERATIONS]
         resource["operation"] = [{"name": name, "definition": definition} for name, definition in definitions]
     return resource
+
+
+def _parameters(kind: str) -> list[tuple[str, Parameter]]:
+    """Chains follow from the parameters that they begin with and are not listed."""
+    return [(name, one) for name, one in sorted(PARAMETERS.get(kind, {}).items()) if "." not in name]
 
 
 def _is_routed(method: str, path: str) -> bool:

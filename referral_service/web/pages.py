@@ -11,15 +11,14 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response, render_template, request
-from sqlalchemy import Connection
 
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.referral import Queue
 from referral_service.store import ledger, lookups, worklist
-from referral_service.store.worklist import Count, NotTakenPlace, Place
+from referral_service.store.worklist import Count, NotTakenPlace, Place, Reader
 from referral_service.web.http import now as clock
 from referral_service.web.http import site
-from referral_service.web.present import nottaken, queue, referral, words
+from referral_service.web.present import decision, nottaken, queue, referral, timeline, words
 from referral_service.web.present.people import Key, Known
 from referral_service.web.present.words import Now
 
@@ -45,9 +44,7 @@ def show_queue() -> str:
     lines = [queue.line(row, known, frame["now"], site().policy) for row in rows[:PAGE]]
     following = _place_after(rows[PAGE - 1]) if len(rows) > PAGE else None
     total = counts.get(chosen, Count())
-    return render_template(
-        "queue.html", **frame, lines=lines, total=total, following=following, is_start=after is None
-    )
+    return render_template("queue.html", **frame, lines=lines, total=total, following=following, is_start=after is None)
 
 
 @blueprint.get("/referrals/<identity>")
@@ -66,12 +63,12 @@ def show_referral(identity: str) -> str:
         frame = _frame(connection, row["queue"], worklist.counts(connection))
     is_masked = row["referral_status"] == queue.MASKED
     shown: dict[str, Any] = {} if is_masked else {
-        "patient": referral.patient(row, known, related, frame["now"]),
+        "patient": referral.patient(row, known, related),
         "asked": referral.asked(row, known),
-        "decision": referral.decision(row, roots, policy),
+        "decision": decision.decision(row, roots, policy),
     }  # fmt: skip
     line = queue.line(row, known, frame["now"], policy)
-    events = referral.timeline(changes, frame["now"], policy)
+    events = timeline.timeline(changes, frame["now"], policy)
     place = words.queue_name(row["queue"], policy)
     return render_template(
         "referral.html", **frame, **shown, is_masked=is_masked, row=row, line=line, place=place, events=events
@@ -115,7 +112,7 @@ def show_text(received_id: str) -> Response:
     return Response(body, content_type="text/plain; charset=utf-8")
 
 
-def _frame(connection: Connection, current: str, counts: dict[str, Count]) -> dict[str, Any]:
+def _frame(connection: Reader, current: str, counts: dict[str, Count]) -> dict[str, Any]:
     """What every page shows around its own matter."""
     policy = site().policy
     sums = ledger.sums(connection)
@@ -141,7 +138,7 @@ def _chosen(wanted: str | None, counts: dict[str, Count]) -> str:
     return next(iter((*with_red_flag, *not_empty)), Queue.REVIEW).value
 
 
-def _known(connection: Connection, wanted: Any) -> Known:
+def _known(connection: Reader, wanted: Any) -> Known:
     """The resources that references lead to, and whom the roles among them stand for."""
     first = _parsed(worklist.records(connection, wanted))
     second = _parsed(worklist.records(connection, queue.ends_of_roles(Known(first)) - set(first)))
@@ -152,7 +149,7 @@ def _parsed(texts: dict[Key, str]) -> dict[Key, Any]:
     return {key: orjson.loads(text) for key, text in texts.items()}
 
 
-def _roots(connection: Connection, row: worklist.Row) -> dict[str, Any]:
+def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
     """What the evidence points into: the referral, and the Bundle that it came in when something beside it counted.
 
     None of it once the sender has withdrawn the referral: what is stored then is no longer what was decided on.

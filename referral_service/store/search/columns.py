@@ -27,6 +27,7 @@ from referral_service.store.search.matching import (
     owners,
     patient_column,
     reference_column,
+    referral_patient_rows,
     subject_column,
     text_column,
     token_rows,
@@ -124,7 +125,7 @@ MATCHERS: Mapping[str, Mapping[str, Matcher]] = {
         "requester": reference_column(_REQUEST.c.requester),
         "authored": date_column(_REQUEST.c.authored_on),
         "code": token_rows(_REQUEST.c.id, "ServiceRequest", "code"),
-        "patient.identifier": token_rows(_REQUEST.c.patient_id, "Patient", "identifier"),
+        "patient.identifier": referral_patient_rows("identifier"),
     },
     "Patient": {
         "_id": id_column(_RESOURCE.c.id, "Patient"),

@@ -166,6 +166,20 @@ def token_rows(column: Column[Any], kind: str, param: str) -> Matcher:
     )
 
 
+def referral_patient_rows(param: str) -> Matcher:
+    """Referrals by a token of their Patient: its index on the client and the Patient serves only within."""
+    request = tables.service_request
+
+    def through(scope: Scope, *conditions: Condition) -> Select[str]:
+        patients = owners(scope, "Patient", param, *conditions)
+        return select(request.c.id).where(request.c.client == scope.client, request.c.patient_id.in_(patients))
+
+    return Matcher(
+        lambda scope, criterion: request.c.id.in_(through(scope, any_token(criterion))),
+        lambda scope: request.c.id.not_in(through(scope)),
+    )
+
+
 def any_token(criterion: Criterion) -> Condition:
     return or_(false(), *(_one_token(value) for value in tokens(criterion)))
 
@@ -221,7 +235,10 @@ def of_patients(scope: Scope, table: Table, referral_id: Column[Any], references
     names = [bounded(name) for name in references]
     awaited = owners(scope, "ServiceRequest", "_awaits", tables.token.c.value.in_(names))
     return union_all(
-        select(table.c.id).where(table.c.client == scope.client, table.c.patient_id.in_(ids_of(references, "Patient"))),
+        select(table.c.id).where(
+            of_client(table, scope.client, by_index=table is tables.service_request),
+            table.c.patient_id.in_(ids_of(references, "Patient")),
+        ),
         select(table.c.id).where(referral_id.in_(awaited)),
     )
 

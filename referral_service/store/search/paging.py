@@ -20,7 +20,6 @@ _WORKLIST = frozenset({"status", "owner"})
 _LAST_CHANGE = frozenset({"_lastUpdated", "modified"})
 _NARROW = frozenset(
     {"_id", "identifier", "focus", "patient", "subject", "patient.identifier", "focus:ServiceRequest.identifier"}
-    | {"family", "given"}
 )
 """Parameters that few rows pass, and that lead to their ids."""
 Key = tuple[ColumnElement[str], bool]
@@ -39,44 +38,45 @@ def page_statement(scope: Scope, query: SearchQuery, after: Cursor | None, limit
     """
     ranges = _ranges(scope, query)
     if ranges is None:
-        return _head(scope, query, after, limit)
-    table = tables.task
+        return _head(query, _conditions(scope, query), after, limit)
+    task = tables.task
     rest = replace(query, criteria=tuple(one for one in query.criteria if one.name not in _WORKLIST))
+    shared = [of_client(task, scope.client, by_index=False), *_criteria(scope, rest)]
     heads = [
-        _head(scope, rest, after, limit).where(table.c.status == status, table.c.queue == queue)
+        _head(query, [*shared, task.c.status == status, task.c.queue == queue], after, limit)
         for status, queue in ranges
     ]
     if len(heads) < 2:
-        return heads[0] if heads else _head(scope, rest, after, limit).where(false())
+        return heads[0] if heads else _head(query, [false()], after, limit)
     rows = union_all(*(select(head.subquery()) for head in heads)).subquery()
     falls = query.sort[-1].descending
     return select(rows).order_by(*(_ordered(column, falls) for column in (rows.c.key_0, rows.c.id))).limit(limit)
 
 
 def _conditions(scope: Scope, query: SearchQuery) -> list[Condition]:
-    """Every one of them has to hold (https://hl7.org/fhir/R4/search.html#combining)."""
-    table, matchers = TABLES[query.kind], MATCHERS[query.kind]
+    table = TABLES[query.kind]
     wanted = [of_client(table, scope.client, by_index=not _is_narrow(query))]
     if table is tables.resource:
         wanted.append(table.c.type == query.kind)
-    return [*wanted, *(matchers[one.name].condition(scope, one) for one in query.criteria)]
+    return [*wanted, *_criteria(scope, query)]
+
+
+def _criteria(scope: Scope, query: SearchQuery) -> list[Condition]:
+    """Every one of them has to hold (https://hl7.org/fhir/R4/search.html#combining)."""
+    return [MATCHERS[query.kind][one.name].condition(scope, one) for one in query.criteria]
 
 
 def _is_narrow(query: SearchQuery) -> bool:
     """Whether rows are better found by what is asked for than by walking all of the client's in order."""
     names = {one.name for one in query.criteria if one.missing is None and one.modifier != "not"}
-    return bool(names & _NARROW) or (bool(names & _WORKLIST) and query.kind == "Task" and not _is_by_change(query))
+    return bool(names & (_NARROW | _WORKLIST)) if query.kind == "Task" else bool(names & _NARROW)
 
 
-def _is_by_change(query: SearchQuery) -> bool:
-    return len(query.sort) == 1 and query.sort[0].name in _LAST_CHANGE
-
-
-def _head(scope: Scope, query: SearchQuery, after: Cursor | None, limit: int) -> Select[Any]:
+def _head(query: SearchQuery, conditions: Sequence[Condition], after: Cursor | None, limit: int) -> Select[Any]:
     table, keys = TABLES[query.kind], _keys(query)
     links = [table.c[name] for name in _LINKS if name in table.c]
     labelled = [column.label(f"key_{number}") for number, (column, _) in enumerate(keys[:-1])]
-    rows = select(table.c.id, table.c.content, *links, *labelled).where(*_conditions(scope, query))
+    rows = select(table.c.id, table.c.content, *links, *labelled).where(*conditions)
     if after is not None:
         rows = rows.where(_behind(keys, [*(value or "" for value in after.values), after.id]))
     return rows.order_by(*(_ordered(column, falls) for column, falls in keys)).limit(limit)
@@ -105,9 +105,10 @@ def _behind(keys: Sequence[Key], values: Sequence[str]) -> Condition:
 
 
 def _ranges(scope: Scope, query: SearchQuery) -> list[tuple[str, str]] | None:
-    """The statuses and queues of a search by these and the last change alone; None for any other search."""
+    """The statuses and queues of a search by these in the order of change; None where a shorter way leads on."""
     names = {one.name for one in query.criteria}
-    if query.kind != "Task" or not _is_by_change(query) or not names & _WORKLIST or names - _WORKLIST - _LAST_CHANGE:
+    is_by_change = len(query.sort) == 1 and query.sort[0].name in _LAST_CHANGE
+    if query.kind != "Task" or not is_by_change or not names & _WORKLIST or names & _NARROW:
         return None
     wanted_statuses = [statuses(one) for one in query.criteria if one.name == "status"]
     wanted_queues = [queues(scope, one) for one in query.criteria if one.name == "owner"]

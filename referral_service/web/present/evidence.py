@@ -52,8 +52,8 @@ _ASSERTIONS = {
 }
 _RULES = {
     "affirmed:plain": "said plainly, nothing speaks against it",
-    "code:known": "the sender’s code",
-    "drug:code": "a medicine, by the sender’s code",
+    "code:known": "the sender's code",
+    "drug:code": "a medicine, by the sender's code",
     "suspected:question": "the sentence is a question",
     "unclear:list": "part of a list after “no”; it is not clear how far the “no” reaches",
     "text-against-code": "the words beside the code speak against it",
@@ -70,23 +70,23 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    said: str
+    """One thing found, with each place's words and why it counts as it does."""
+
     finding: str
     code: str
     assertion: str
     assertion_words: str
-    rule_words: str
     counts: bool
+    reasons: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """All findings in one element, with what stands there."""
+    """All findings in one element, with the text that stands there."""
 
     source: str
     path: str
     quotes: list[list[Piece]]
-    codes: list[str]
     findings: list[Finding]
 
 
@@ -100,32 +100,35 @@ def groups(evidence: Sequence[Mapping[str, Any]], roots: Mapping[str, Resource])
 
 def _group(path: str, items: list[Mapping[str, Any]], roots: Mapping[str, Resource]) -> Group:
     texts: dict[str, list[Mapping[str, Any]]] = {}
-    codes = []
     for item in items:
-        if item.get("start") is None:
-            value = element_at(roots, item["expression"])
-            codes.append(people.coding_words(value if isinstance(value, Mapping) else item["finding"]))
-        else:
+        if item.get("start") is not None:
             texts.setdefault(item["expression"], []).append(item)
     quotes = [_quote(element_at(roots, expression), found) for expression, found in texts.items()]
-    findings = [_finding(item, roots) for item in items]
-    return Group(source_words(roots, path), path, quotes, list(dict.fromkeys(codes)), list(dict.fromkeys(findings)))
+    return Group(source_words(roots, path), path, quotes, _findings(items, roots))
 
 
-def _finding(item: Mapping[str, Any], roots: Mapping[str, Resource]) -> Finding:
-    coding, assertion = item["finding"], item["assertion"]
+def _findings(items: Sequence[Mapping[str, Any]], roots: Mapping[str, Resource]) -> list[Finding]:
+    """The same thing found by code and by words is one finding with two reasons."""
+    found: dict[tuple[str, str, str], Finding] = {}
+    for item in items:
+        coding, assertion = item["finding"], item["assertion"]
+        system = people.system_name(coding.get("system", ""))
+        name, code = coding.get("display") or sentence(coding["code"]), f"{system} {coding['code']}" if system else ""
+        words = _ASSERTIONS.get(assertion, sentence(assertion))
+        new = Finding(name, code, assertion, words, _counts(assertion), [])
+        finding = found.setdefault((name, code, assertion), new)
+        reason = _reason(item, finding, roots)
+        if reason not in finding.reasons:
+            finding.reasons.append(reason)
+    return list(found.values())
+
+
+def _reason(item: Mapping[str, Any], finding: Finding, roots: Mapping[str, Resource]) -> str:
     value = element_at(roots, item["expression"])
-    coded = people.coding_words(value) if isinstance(value, Mapping) else ""
-    system = people.system_name(coding.get("system", ""))
-    return Finding(
-        said=item.get("text") or coded,
-        finding=coding.get("display") or sentence(coding.get("code", "")),
-        code=f"{system} {coding['code']}" if system else "",
-        assertion=assertion,
-        assertion_words=_ASSERTIONS.get(assertion, sentence(assertion)),
-        rule_words=rule_words(item["rule"]),
-        counts=_counts(assertion),
-    )
+    said = item.get("text") or (people.coding_words(value) if isinstance(value, Mapping) else "")
+    shown = (finding.finding.lower(), f"{finding.code} {finding.finding}".lower())
+    why = rule_words(item["rule"])
+    return f"“{said}”: {why}" if said and said.lower() not in shown else why
 
 
 def _counts(assertion: str) -> bool:
@@ -138,11 +141,11 @@ def rule_words(rule: str) -> str:
         return _RULES[rule]
     kind, _, detail = rule.partition(":")
     if kind == "stance":
-        return "the record’s own status says so"
+        return "the record's own status says so"
     if detail.startswith("suffix-"):
-        return f"the suffix {detail[-1].upper()} of the sender’s code says so"
+        return f"the suffix {detail[-1].upper()} of the sender's code says so"
     if kind == "code":
-        return "the sender’s code"
+        return "the sender's code"
     return f"because of “{detail.replace('-', ' ')}”" if detail else sentence(rule)
 
 

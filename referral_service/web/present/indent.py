@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _STEP = "  "
 _DEEPEST = 40
 
@@ -20,17 +20,17 @@ def indented(text: str) -> str | None:
         json.loads(text)
     except (ValueError, RecursionError):
         return None
-    tokens = _TOKEN.findall(text)
+    signs = _SIGN.findall(text)
     written: list[str] = []
     depth = 0
-    for at, token in enumerate(tokens):
-        before = tokens[at - 1] if at else ""
-        if token in "}]":
+    for at, sign in enumerate(signs):
+        before = signs[at - 1] if at else ""
+        if sign in "}]":
             depth -= 1
-            written.append(token if before in "{[" else f"\n{_STEP * min(depth, _DEEPEST)}{token}")
+            written.append(sign if before in "{[" else f"\n{_STEP * min(depth, _DEEPEST)}{sign}")
             continue
         if before and before in "{[,":
             written.append(f"\n{_STEP * min(depth, _DEEPEST)}")
-        written.append(": " if token == ":" else token)
-        depth += token in "{["
+        written.append(": " if sign == ":" else sign)
+        depth += sign in "{["
     return "".join(written)

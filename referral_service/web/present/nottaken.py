@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from referral_service.web.present.decision import issues
 from referral_service.web.present.indent import indented
-from referral_service.web.present.referral import issues
 from referral_service.web.present.words import Moment, Now
 
 Row = Mapping[str, Any]

@@ -30,7 +30,6 @@ class Line:
     assignee: str
     name: str
     age: str
-    born: str
     code: str
     title: str
     suspected: bool
@@ -49,7 +48,6 @@ def line(row: Row, known: Known, now: Now, policy: Policy) -> Line:
     request = orjson.loads(row["request"])
     patient = orjson.loads(row["patient"]) if row["patient"] and not masked else {}
     code, title, suspected = _indication(orjson.loads(row["task"]))
-    birth_date = patient.get("birthDate")
     return Line(
         referral_id=row["referral_id"],
         red_flag=bool(row["red_flag"]),
@@ -59,12 +57,11 @@ def line(row: Row, known: Known, now: Now, policy: Policy) -> Line:
         notice=words.sentence(row["business_status"]) if row["business_status"] else "",
         assignee=row["assignee"] or "",
         name="Entered in error" if masked else patient_name(row, patient, request, known),
-        age="" if masked else words.age(birth_date, now.today),
-        born="" if masked else words.born(birth_date),
+        age="" if masked else _age(row, patient, now),
         code="" if masked else code,
         title="" if masked else title,
         suspected=suspected and not masked,
-        said="" if masked else _said(request),
+        said="" if masked else _said(row, request, known),
         flags=words.flag_chips(row["flags"], policy),
         received=now.moment(row["authored_on"]),
         waited=now.waited(row["authored_on"]),
@@ -84,21 +81,27 @@ def patient_name(row: Row, patient: people.Resource, request: people.Resource, k
 def _indication(task: people.Resource) -> tuple[str, str, bool]:
     """Code, title and whether it is only suspected, as the Task's reason states them."""
     reason = task.get("reasonCode", {})
-    first = next(iter(reason.get("coding", [])), {})
+    first: people.Resource = next(iter(reason.get("coding", [])), {})
     return first.get("code", ""), first.get("display", ""), reason.get("text", "").startswith("Suspected ")
 
 
-def _said(request: people.Resource) -> str:
+def _age(row: Row, patient: people.Resource, now: Now) -> str:
+    return words.age_and_birth(patient.get("birthDate"), now.today) if row["patient"] else "record not sent yet"
+
+
+def _said(row: Row, request: people.Resource, known: Known) -> str:
     """The reason in the sender's own words, for a referral without a code."""
-    reasons = (people.concept(one) for one in request.get("reasonCode", []))
-    pointed_at = (one.get("display", "") for one in request.get("reasonReference", []))
-    return next((reason for reason in (*reasons, *pointed_at) if reason), "")
+    said = [people.concept(one) for one in request.get("reasonCode", [])]
+    for reference in request.get("reasonReference", []):
+        target = known.target(row["client"], reference, request) or {}
+        said += [str(reference.get("display", "")), people.concept(target.get("code"))]
+    return next((reason for reason in said if reason), "")
 
 
 def wanted(rows: Iterable[Row]) -> Iterator[Key]:
-    """What has to be looked up before lines can name their senders."""
+    """What has to be looked up before lines can name their senders and reasons."""
     for row in rows:
-        for reference in people.references_of(orjson.loads(row["request"]), "requester"):
+        for reference in people.references_of(orjson.loads(row["request"]), "requester", "reasonReference"):
             yield row["client"], reference
 
 

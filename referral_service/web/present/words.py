@@ -16,7 +16,6 @@ from referral_service.routing import age_interval
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_SOON_DAYS = 1
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -70,7 +69,7 @@ def day(on: date) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A due date with how near it is: ``overdue``, ``soon`` (today or tomorrow) or ``later``."""
+    """A due date with how near it is: ``overdue``, ``today``, ``soon`` (tomorrow) or ``later``."""
 
     iso: str
     date: str
@@ -82,12 +81,12 @@ def due(on: str, today: date) -> Due:
     last = date.fromisoformat(on)
     left = (last - today).days
     words = f"{number(-left, 'day')} overdue" if left < 0 else {0: "today", 1: "tomorrow"}.get(left, f"in {left} days")
-    state = "overdue" if left < 0 else "soon" if left <= _SOON_DAYS else "later"
+    state = "overdue" if left < 0 else {0: "today", 1: "soon"}.get(left, "later")
     return Due(on, f"{WEEKDAYS[last.weekday()]} {day(last)}", words, state)
 
 
 def age(birth_date: str | None, today: date) -> str:
-    """``17 years``, ``17 or 18 years`` of a partial date, months below two years, or why it is not known."""
+    """``17 years``, ``17 or 18 years`` of a partial date, months below two years, or that it cannot be told."""
     if birth_date is None:
         return "age not known"
     years = age_interval(birth_date, today)
@@ -109,17 +108,29 @@ def _months(birth: date, today: date) -> str:
     return number(months, "month") if months else "under 1 month"
 
 
-def born(birth_date: str | None) -> str:
-    """``born 14 Sep 2019``, ``born in Sep 2019``, ``born in 2019``; as sent when it is no date."""
-    if birth_date is None:
-        return "birth date not given"
+def birth_day(birth_date: str) -> str:
+    """``14 Sep 2019``, ``Sep 2019`` or ``2019``, as much as was sent; quoted as sent when it is no date."""
     parts = birth_date.split("-")
     try:
         if len(parts) == 3:
-            return f"born {day(date.fromisoformat(birth_date))}"
-        return f"born in {f'{MONTHS[int(parts[1]) - 1]} ' if len(parts) == 2 else ''}{int(parts[0])}"
+            return day(date.fromisoformat(birth_date))
+        return f"{MONTHS[int(parts[1]) - 1]} {int(parts[0])}" if len(parts) == 2 else str(int(parts[0]))
     except (ValueError, IndexError):
-        return f"born “{birth_date}”"
+        return f"“{birth_date}”"
+
+
+def born(birth_date: str | None) -> str:
+    """``born 14 Sep 2019``, ``born in 2019``, or that the birth date was not given."""
+    if birth_date is None:
+        return "birth date not given"
+    return f"born {'' if birth_date.count('-') == 2 else 'in '}{birth_day(birth_date)}"
+
+
+def age_and_birth(birth_date: str | None, today: date) -> str:
+    """``17 years, born 14 Sep 2009``: both in one line, as they are read out on the telephone."""
+    if birth_date is None:
+        return born(None)
+    return f"{age(birth_date, today)}, {born(birth_date)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +163,9 @@ _FLAGS: Mapping[str, tuple[str, str]] = {
         "Indication unsure",
         "Nothing in the referral surely says that the patient has, or may have, a dystonia.",
     ),
-    Flag.DECEASED: ("Deceased", "The patient’s record says that the patient has died."),
+    Flag.DECEASED: ("Deceased", "The patient's record says that the patient has died."),
     Flag.CODE_CONTESTABLE: ("Code in doubt", "Classifications differ here, or another code could be defended."),
-    Flag.CODE_CONFLICT: ("Code conflict", "The sender’s code and words, or two of its codes, say different things."),
+    Flag.CODE_CONFLICT: ("Code conflict", "The sender's code and words, or two of its codes, say different things."),
     Flag.POSSIBLE_DRUG_INDUCED: (
         "Medicine a cause?",
         "A medicine that can cause dystonia is listed; nobody says that it is the cause.",

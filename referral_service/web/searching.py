@@ -1,0 +1,48 @@
+"""GET /{type}?… and POST /{type}/_search: one page of a searchset Bundle.
+
+https://hl7.org/fhir/R4/http.html#search
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from flask import Blueprint, Response, request
+
+from referral_service.fhir.search import PARAMETERS, parse_search
+from referral_service.issues import Fault, FaultKind, error
+from referral_service.store.engine import Connection
+from referral_service.store.lookups import known
+from referral_service.store.search import search
+from referral_service.web.http import client, fhir_base, fhir_response, prefers, site
+
+blueprint = Blueprint("searching", __name__, url_prefix="/fhir")
+_KIND = "<any({}):kind>".format(", ".join(sorted(PARAMETERS)))
+
+
+@blueprint.get(f"/{_KIND}")
+def by_url(kind: str) -> Response:
+    return _search(kind, list(request.args.items(multi=True)))
+
+
+@blueprint.post(f"/{_KIND}/_search")
+def by_form(kind: str) -> Response:
+    """Names and identifiers need not stand in a URL: the form counts together with what the URL says."""
+    if request.mimetype not in ("application/x-www-form-urlencoded", ""):
+        words = "Send a search as application/x-www-form-urlencoded."
+        raise Fault(FaultKind.MEDIA_TYPE, error("not-supported", "media-type", words))
+    return _search(kind, [*request.args.items(multi=True), *request.form.items(multi=True)])
+
+
+def _search(kind: str, parameters: list[tuple[str, str]]) -> Response:
+    query = parse_search(kind, parameters, lenient=prefers("handling") == "lenient")
+    if isinstance(query, tuple):
+        raise Fault(FaultKind.INVALID, *query)
+    with site().store.reading() as connection:
+        resolve = partial(_ours, connection)
+        return fhir_response(search(connection, client(), query, base_url=fhir_base(), resolve=resolve))
+
+
+def _ours(connection: Connection, reference: str) -> str | None:
+    """Our reference for what the client knows under a name of its own."""
+    return known(connection, client(), addresses=[reference]).addresses.get(reference)
