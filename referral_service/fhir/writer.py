@@ -65,6 +65,12 @@ def decided_issues(parameters: str) -> tuple[Issue, ...]:
     return tuple(_read_issue(one) for one in listed if "details" in one)
 
 
+def decided_codings(parameters: str) -> list[Resource]:
+    """The codings of one decision that was stored as FHIR; none when the indication was undetermined."""
+    stored = orjson.loads(parameters)["parameter"]
+    return [coding for one in stored if one["name"] == "code" for coding in one["valueCodeableConcept"]["coding"]]
+
+
 def _read_issue(written: Resource) -> Issue:
     rule, place = written["details"]["coding"][0]["code"], written.get("expression", [""])[0]
     return Issue(Severity(written["severity"]), written["code"], rule, written["diagnostics"], place)

@@ -14,6 +14,7 @@ from referral_service.fhir.bundle import Entry, Resource
 from referral_service.fhir.canonical import canonical_hash
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, decided_task, owner, served
+from referral_service.intake.course import Course
 from referral_service.intake.draft import Draft, Replacement
 from referral_service.intake.referrals import (
     Decided,
@@ -21,6 +22,7 @@ from referral_service.intake.referrals import (
     add_key,
     add_provenance,
     decide_entry,
+    located,
     referral_columns,
     referral_tokens,
     served_referral,
@@ -29,9 +31,9 @@ from referral_service.intake.referrals import (
 )
 from referral_service.intake.site import Answer, Became, failed
 from referral_service.intake.subject import Subject, awaited_identifier, identifier_pairs
-from referral_service.issues import FaultKind, Issue, error, errors_of
+from referral_service.issues import FaultKind, Issue, error
 from referral_service.referral import Disposition, Queue
-from referral_service.store import tables
+from referral_service.store import lookups, tables
 from referral_service.store.engine import Connection
 from referral_service.store.lookups import referral_with_task
 from referral_service.store.writes import bounded, move_ledger
@@ -41,40 +43,41 @@ Row = Mapping[str, Any]
 CANCELS = frozenset({"revoked", "entered-in-error"})
 
 
-def current_answer(row: Row, became: Became, task_id: str | None, *issues: Issue) -> Answer:
-    """The referral as it stands, nothing changed."""
+def if_match_missing() -> Issue:
+    words = "Say with If-Match which version is to be changed, as the ETag of a read gives it."
+    return error("required", "if-match-missing", words)
+
+
+def current_answer(row: Row, became: Became, task_id: str | None) -> Answer:
+    """The referral as it stands, nothing changed, with what was said of it when it was decided."""
+    issues = writer.decided_issues(row["decision"])
     return Answer(
         became, issues, "ServiceRequest", row["id"], row["version"], row["last_updated"], row["content"], task_id
     )
 
 
-def update(
-    connection: Connection,
-    draft: Draft,
-    entry: Entry,
-    subject: Subject,
-    patient: Resource | None,
-    referral_id: str,
-    remarks: tuple[Issue, ...],
-) -> Answer:
+def update(course: Course, entry: Entry, subject: Subject, referral_id: str) -> Answer:
     """The sender corrects or adds: decided again as a new version, on the clock of the first receipt."""
-    row, task = referral_with_task(connection, referral_id)
+    draft = course.draft
+    row, task = referral_with_task(course.connection, referral_id)
     if row["content_hash"] == canonical_hash(draft.envelope, entry):
         return current_answer(row, Became.UNCHANGED, task["id"])
     if task["status"] in FINAL:
         return failed(FaultKind.CONFLICT, _final(task))
-    if _is_another(draft, row, subject, patient):
+    patient = course.patient(subject)
+    if _is_another(course, row, subject, patient):
         words = "The subject of a referral never changes; send a new referral for another patient."
         return failed(
             FaultKind.BUSINESS_RULE, error("business-rule", "subject-changed", words, "ServiceRequest.subject")
         )
     decided = decide_again(draft, row, entry, subject, patient)
     if decided.decision.disposition is Disposition.REJECTED:
-        return failed(FaultKind.BUSINESS_RULE, *errors_of(decided.decision.issues))
+        return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
+    course.assign_patient(entry, subject, f"Patient/{row['patient_id']}" if row["patient_id"] else None)
     if decided.placer and ("placer", decided.placer) not in draft.known.keys:
         add_key(draft, "placer", decided.placer, decided.content_hash, referral_id)
-    answer = write_again(connection, draft, decided, row, task)
-    return replace(answer, issues=(*decided.decision.issues, *remarks))
+    answer = write_again(course.connection, draft, decided, row, task)
+    return replace(answer, issues=(*answer.issues, *course.remarks_of(entry)))
 
 
 def decide_again(draft: Draft, row: Row, entry: Entry, subject: Subject, patient: Resource | None) -> Decided:
@@ -95,19 +98,20 @@ def decide_again(draft: Draft, row: Row, entry: Entry, subject: Subject, patient
 def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row, task: Row) -> Answer:
     """A changed decision is a new version of the referral; its Task follows, but never over a human's decision."""
     stamp = Stamp(row["id"], row["version"] + 1, draft.incoming.instant)
-    resource, text = served_referral(draft, decided, stamp)
+    resource, text = served_referral(draft, decided, stamp, _own_tags(row))
     values = referral_columns(draft, decided, resource, text)
     values |= {"received_id": draft.received_id, "path": decided.entry.path}
     draft.replacements.append(Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values))
     draft.add_tokens("ServiceRequest", row["id"], referral_tokens(resource, decided.subject.awaiting))
     _task_follows(draft, decided, resource, task)
     add_provenance(draft, row["id"], task["id"], decided.decision, "UPDATE")
+    issues = located(decided.decision.issues, decided.entry)
     if not is_in_human_hands(task):
-        outcome = dump(writer.outcome(decided.decision.issues)).decode()
+        outcome = dump(writer.outcome(issues)).decode()
         move_ledger(connection, row["id"], decided.decision.disposition, outcome)
     return Answer(
         Became.UPDATED,
-        decided.decision.issues,
+        issues,
         "ServiceRequest",
         row["id"],
         stamp.version,
@@ -115,6 +119,14 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
         text,
         task["id"],
     )
+
+
+def _own_tags(row: Row) -> list[Resource]:
+    """The tags that stand on a stored referral: whoever reads it and sends it back sends them along."""
+    listed: list[Resource] = orjson.loads(row["content"])["meta"].get("tag", [])
+    ours = {writer.own_system(name) for name in ("queue", "certainty", "flag")}
+    codes = writer.decided_codings(row["decision"])
+    return [tag for tag in listed if tag.get("system") in ours or tag in codes]
 
 
 def is_in_human_hands(task: Row) -> bool:
@@ -142,27 +154,43 @@ def restamp(task: Resource, stamp: Stamp) -> None:
     task["lastModified"] = stamp.last_updated
 
 
-def _is_another(draft: Draft, row: Row, subject: Subject, patient: Resource | None) -> bool:
-    """Whether an update speaks of another patient than the referral did."""
-    if patient is None:
-        return row["awaiting"] not in {bounded(name) for name in subject.awaiting}
+def _is_another(course: Course, row: Row, subject: Subject, patient: Resource | None) -> bool:
+    """Whether an update speaks of another patient than the referral did; one that named nobody may name one now."""
+    if row["awaiting"] is not None:
+        known = [*(subject.entry.addresses() if subject.entry else []), *subject.awaiting]
+        names = [*known, *map(awaited_identifier, identifier_pairs(patient or {}))]
+        return row["awaiting"] not in {bounded(name) for name in names}
+    if row["patient_id"] is None:
+        return False
     own = f"Patient/{row['patient_id']}"
-    pairs = identifier_pairs(patient)
-    known_as = {f"Patient/{one}" for pair in pairs for one in draft.known.patients.get(pair, [])}
-    if subject.stored:
-        known_as.add(subject.stored)
-    if subject.entry is not None:
-        known_as.add(draft.assigned.get(id(subject.entry.resource), ""))
-    names = [*(subject.entry.addresses() if subject.entry else []), *map(awaited_identifier, pairs)]
-    return own not in known_as and row["awaiting"] not in {bounded(name) for name in names}
+    if patient is None or own in _known_as(course, subject, patient):
+        return patient is None
+    before = orjson.loads(lookups.contents(course.connection, "Patient", [row["patient_id"]])[row["patient_id"]])
+    return subject.entry is None or not _resembles(patient, before)
 
 
-def cancel(connection: Connection, draft: Draft, entry: Entry, referral_id: str) -> Answer:
+def _known_as(course: Course, subject: Subject, patient: Resource) -> set[str | None]:
+    by_identifier = {
+        f"Patient/{one}" for pair in identifier_pairs(patient) for one in course.known.patients.get(pair, [])
+    }
+    sent = course.draft.assigned.get(id(subject.entry.resource)) if subject.entry else None
+    return {*by_identifier, subject.stored, sent}
+
+
+def _resembles(patient: Resource, before: Resource) -> bool:
+    """Whether a Patient sent along can be the one of before: without identifiers on both sides, by name or birth."""
+    if identifier_pairs(patient) and identifier_pairs(before):
+        return False
+    return any(name in patient and patient[name] == before.get(name) for name in ("name", "birthDate"))
+
+
+def cancel(course: Course, entry: Entry, _: Subject, referral_id: str) -> Answer:
     """A revoke or entered-in-error of a known referral, by the sender's wish; the same again is a replay."""
-    row, task = referral_with_task(connection, referral_id)
+    draft = course.draft
+    row, task = referral_with_task(course.connection, referral_id)
     wanted = entry.resource["status"]
     if row["status"] == wanted:
-        return current_answer(row, Became.REPLAYED, task["id"])
+        return replace(current_answer(row, Became.REPLAYED, task["id"]), issues=())
     position = Position(task["status"], Queue(task["queue"]), task["held_from"], assignee=task["assignee"])
     after = position_on_cancel(position)
     if after is None:
@@ -186,6 +214,7 @@ def _revoked(draft: Draft, entry: Entry, row: Row, task_id: str) -> Answer:
         "received_id": draft.received_id,
         "path": entry.path,
         "awaiting": None,
+        "content_hash": canonical_hash(draft.envelope, entry),
     }
     draft.replacements.append(Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values))
     draft.add_tokens("ServiceRequest", row["id"], referral_tokens(sent))

@@ -30,7 +30,8 @@ class Course:
     ``answers`` and ``work`` are by place in the Bundle (0 for a bare resource); ``ordinals`` number its referrals.
     ``conditional`` are the references that conditional URLs were found to mean, ``known_referrals`` the places of
     referrals that are here already, ``made_here`` the places of new ones by id, ``replayed_from`` the requests in
-    which replayed referrals first came; ``contained`` the subjects' contained Patients by the place of the referral.
+    which replayed referrals first came; ``contained`` the subjects' contained Patients by the place of the referral;
+    ``changed_here`` the ids of referrals that an entry updates or cancels.
     """
 
     site: Site
@@ -48,6 +49,7 @@ class Course:
     made_here: dict[str, int] = field(default_factory=dict)
     replayed_from: set[str] = field(default_factory=set)
     contained: dict[int, Entry] = field(default_factory=dict)
+    changed_here: set[str] = field(default_factory=set)
 
     def remarks_of(self, entry: Entry) -> tuple[Issue, ...]:
         if entry.position is None:

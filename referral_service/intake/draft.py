@@ -16,7 +16,15 @@ from referral_service.intake.subject import names_of
 from referral_service.store import tables
 from referral_service.store.engine import Connection, Table
 from referral_service.store.lookups import Known
-from referral_service.store.writes import Overtaken, Rows, bounded, forget_tokens, insert_all, replace_version
+from referral_service.store.writes import (
+    Overtaken,
+    Rows,
+    bounded,
+    forget_tokens,
+    insert_all,
+    point_key,
+    replace_version,
+)
 
 AUTHORED_ONLY = frozenset({"Task", "AuditEvent", "HealthcareService", "Subscription"})
 """Types that this service writes itself; sent along in a Bundle they are read and kept in the text received."""
@@ -45,7 +53,8 @@ class Replacement:
 class Draft:
     """The rows and replacements of one request, and which of our references each of its resources gets.
 
-    ``stored`` are the references of supporting resources that it writes, ``tasks`` the Task ids of its referrals.
+    ``stored`` are the references of supporting resources that it writes, ``tasks`` the Task ids of its referrals,
+    ``moved_keys`` the keys (kind, value, finished referral, new row) that speak of a new referral from now on.
     """
 
     site: Site
@@ -58,6 +67,7 @@ class Draft:
     assigned: dict[int, str] = field(default_factory=dict)
     stored: set[str] = field(default_factory=set)
     tasks: dict[str, str] = field(default_factory=dict)
+    moved_keys: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
 
     def add(self, table: Table, **values: Any) -> None:
         self.rows.setdefault(table, []).append({"client": self.incoming.client, **values})
@@ -92,14 +102,19 @@ class Draft:
         """How the references of one resource read when it is served."""
 
         def rewrite(reference: str) -> str | None:
-            if reference.startswith("#"):
-                return None
-            target = self.envelope.resolve({"reference": reference}, source)
-            if target is not None:
-                return self.assigned.get(id(target.resource))
-            return self.known.reference(names_of(reference, source, self.site.public_url))
+            return None if reference.startswith("#") else self.reference_of({"reference": reference}, source)
 
         return rewrite
+
+    def reference_of(self, reference: Resource, source: Entry) -> str | None:
+        """Our reference for what a Reference element of ``source`` leads to, in the request or sent before."""
+        target = self.envelope.resolve(reference, source)
+        if target is not None:
+            return self.assigned.get(id(target.resource))
+        address = reference.get("reference")
+        if not isinstance(address, str):
+            return None
+        return self.known.reference(names_of(address, source, self.site.public_url))
 
     def served_text(self, entry: Entry, stamp: Stamp, **labels: Any) -> tuple[Resource, str]:
         resource = served(entry.resource, stamp, self.rewriter(entry), **labels)
@@ -107,14 +122,16 @@ class Draft:
 
     def write(self, connection: Connection) -> None:
         """Writes everything. Raises :class:`Overtaken` when a version that was read has been replaced meanwhile."""
+        forget_tokens(connection, [change.id for change in self.replacements])
+        insert_all(connection, self.rows)  # first of all the text received, which the others refer to
         for change in sorted(self.replacements, key=lambda one: one.id):
             kept = replace_version(
                 connection, change.table, change.id, change.expected_version, change.values, change.kind
             )
             if not kept:
                 raise Overtaken
-        forget_tokens(connection, [change.id for change in self.replacements])
-        insert_all(connection, self.rows)
+        for moved in self.moved_keys:
+            point_key(connection, self.incoming.client, *moved)
 
 
 def patient_tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import orjson
 
 from referral_service.fhir.bundle import Entry
-from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import supporting
+from referral_service.intake.changes import CANCELS
 from referral_service.intake.course import Course
 from referral_service.intake.draft import AUTHORED_ONLY, SUPPORTING
+from referral_service.intake.reading import placer_if_readable
 from referral_service.intake.referrals import add_key, add_ledger
+from referral_service.intake.replays import Before, Remembered, again, remembered
 from referral_service.intake.site import Answer, Became, failed, is_failed, type_and_id
-from referral_service.issues import FaultKind, Issue, information
+from referral_service.issues import FaultKind, Issue, error, information
 from referral_service.referral import Disposition
 from referral_service.store import lookups
 
@@ -20,8 +25,9 @@ REJECTIONS = frozenset({"not-active", "do-not-perform", "intent-option", "not-dy
 
 
 def store_supporting(course: Course) -> None:
-    """Answers every entry that is no referral; on a mere replay nothing new is made."""
-    before = _answered_before(course)
+    """Answers every entry that is no referral, and leaves none unanswered; on a mere replay nothing new is made."""
+    first = _answered_before(course)
+    before, repeated = Before(first or []), _rows(course, first or [])
     stored = lookups.stored_rows(course.connection, set(course.draft.assigned.values()) & course.stored_before)
     for entry in course.envelope.entries:
         place = entry.position or 0
@@ -30,36 +36,50 @@ def store_supporting(course: Course) -> None:
         if place in course.reading.entry_faults:
             course.answers[place] = failed(FaultKind.INVALID, *course.reading.entry_faults[place])
         elif entry.type not in SUPPORTING:
-            course.answers[place] = _kept(entry)
-        elif before is not None and not entry.addresses():
-            course.answers[place] = _as_before(before, entry, place)
+            course.answers[place] = _kept(course, entry)
+        elif first is not None and not entry.addresses():
+            course.answers[place] = again(entry, before.of(entry.type, place), repeated)
         else:
-            course.answers[place] = supporting.store(course.draft, entry, stored)
+            answer = supporting.store(course.draft, entry, stored)
+            course.answers[place] = replace(answer, issues=(*answer.issues, *course.remarks_of(entry)))
+    _answer_empty_entries(course)
+    for place, entry in course.contained.items():
+        if course.answers[place].became in (Became.CREATED, Became.UPDATED):
+            supporting.store_contained(course.draft, entry, stored)
 
 
-def _answered_before(course: Course) -> list[str | None] | None:
-    """What the entries of the first request became, when every referral of this one is its replay; else None."""
-    answers = course.referral_answers()
+def _answered_before(course: Course) -> list[Remembered] | None:
+    """What the entries of the first request became, when this one brings no referral but its replays; else None."""
+    answers = [answer for answer in course.referral_answers() if not is_failed(answer)]
     if not answers or any(answer.became is not Became.REPLAYED for answer in answers):
         return None
     if len(course.replayed_from) != 1:
         return []
-    text = lookups.received_answers(course.connection, next(iter(course.replayed_from)))
-    return list(orjson.loads(text)) if text else []
+    return list(orjson.loads(lookups.received_answers(course.connection, next(iter(course.replayed_from))) or "[]"))
 
 
-def _as_before(before: list[str | None], entry: Entry, place: int) -> Answer:
-    kind, identity = type_and_id((before[place] if place < len(before) else None) or "")
-    if kind == entry.type:
-        return Answer(Became.REPLAYED, type=kind, id=identity)
-    words = "The referral is here already; what came along with it again was not stored anew."
-    return Answer(Became.KEPT, (information("informational", "replayed", words, entry.path),))
+def _rows(course: Course, before: list[Remembered]) -> dict[str, dict[str, Any]]:
+    return lookups.stored_rows(course.connection, [one for one in before if isinstance(one, str)])
 
 
-def _kept(entry: Entry) -> Answer:
+def _answer_empty_entries(course: Course) -> None:
+    """An entry that holds no resource which could be made out is answered like all others."""
+    entries = course.envelope.payload["entry"] if course.envelope.is_bundle else []
+    for place in range(len(entries)):
+        if place not in course.answers:
+            words = "This entry has no resource."
+            missing = error("required", "missing-element", words, f"Bundle.entry[{place}].resource")
+            course.answers[place] = failed(
+                FaultKind.INVALID, *(course.reading.entry_faults.get(place) or [missing])
+            )
+
+
+def _kept(course: Course, entry: Entry) -> Answer:
     what = "is written by this service itself" if entry.type in AUTHORED_ONLY else "is not stored by itself"
     words = f"A {entry.type} {what}; it stands in the text received."
-    return Answer(Became.KEPT, (information("informational", "not-stored", words, entry.path),))
+    issue = information("informational", "not-stored", words, entry.path)
+    kind, identity = type_and_id(course.draft.assigned.get(id(entry.resource), ""))
+    return Answer(Became.KEPT, (issue,), kind or None, identity or None)
 
 
 def write(course: Course) -> None:
@@ -67,7 +87,7 @@ def write(course: Course) -> None:
     for place, ordinal in course.ordinals.items():
         _count_if_not_taken(course, place, ordinal)
     result = _result(course)
-    course.draft.add_received(result, keep_body=result != "replay", answers=_references(course))
+    course.draft.add_received(result, keep_body=result != "replay", answers=remembered(course))
     if course.incoming.idempotency_key and any(one.became is Became.CREATED for one in course.referral_answers()):
         add_key(course.draft, "idempotency", course.incoming.idempotency_key, course.request_hash(), None)
     course.draft.write(course.connection)
@@ -76,14 +96,20 @@ def write(course: Course) -> None:
 def _count_if_not_taken(course: Course, place: int, ordinal: int) -> None:
     answer = course.answers[place]
     if is_counted(answer) and place not in course.known_referrals:
-        entry = course.envelope.referrals()[ordinal]
-        placer = None if place in course.reading.entry_faults else placer_identifier(entry.resource)
-        add_ledger(course.draft, ordinal, state_of(answer), answer.issues, None, placer)
+        add_ledger(course.draft, ordinal, state_of(answer), answer.issues, None, placer_at(course, ordinal))
+
+
+def placer_at(course: Course, ordinal: int) -> str | None:
+    """The placer identifier of a referral of the request, as far as it can be read."""
+    entry = course.envelope.referrals()[ordinal]
+    if entry.position is None:
+        return placer_if_readable(entry.resource)
+    return placer_if_readable(course.reading.payload["entry"][entry.position]["resource"])
 
 
 def is_counted(answer: Answer) -> bool:
-    """Conflicts are counted apart: the referral they speak of has its row already."""
-    return is_failed(answer) and answer.fault is not FaultKind.CONFLICT
+    """Conflicts (409 and 412) are counted apart: the referral they speak of has its row already."""
+    return is_failed(answer) and answer.fault not in (FaultKind.CONFLICT, FaultKind.PRECONDITION)
 
 
 def state_of(answer: Answer) -> Disposition:
@@ -92,21 +118,25 @@ def state_of(answer: Answer) -> Disposition:
 
 
 def _result(course: Course) -> str:
-    became = course.referral_answers()
-    if not became:
+    """What a request is called in the list of what was received."""
+    answers = {place: course.answers[place] for place in course.ordinals}
+    if not answers:
         return "supporting"
-    if any(answer.became is Became.CREATED or is_counted(answer) for answer in became):
+    new = [answer for place, answer in answers.items() if place not in course.known_referrals]
+    if any(answer.became is Became.CREATED or is_counted(answer) for answer in new):
         return "decided"
-    if any(answer.fault is FaultKind.CONFLICT for answer in became):
+    if any(is_failed(answer) for answer in answers.values()):
         return "conflict"
-    return "update" if any(answer.became is Became.UPDATED for answer in became) else "replay"
-
-
-def _references(course: Course) -> list[str | None]:
-    places = range(max(course.answers, default=-1) + 1)
-    answers = [course.answers.get(place) for place in places]
-    return [f"{one.type}/{one.id}" if one is not None and one.id else None for one in answers]
+    changed = [place for place, answer in answers.items() if answer.became is Became.UPDATED]
+    if not changed:
+        return "replay"
+    statuses = {entry.resource["status"] for entry in course.sound_entries() if (entry.position or 0) in changed}
+    return "cancel" if statuses <= CANCELS else "update"
 
 
 def issues_of(answers: list[Answer]) -> tuple[Issue, ...]:
-    return tuple(issue for answer in answers if is_failed(answer) for issue in answer.issues)
+    """What is said of a request that failed as a whole: every fault, after the emergency words of any of its parts."""
+    everything = [issue for answer in answers for issue in answer.issues]
+    notice = [issue for issue in everything if issue.rule == "red-flag"][:1]
+    faults = [issue for answer in answers if is_failed(answer) for issue in answer.issues if issue.rule != "red-flag"]
+    return (*notice, *faults)

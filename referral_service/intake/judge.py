@@ -146,7 +146,7 @@ def _write(course: Course, decided: Decided, ordinal: int, follows: str | None) 
             "received_id": course.draft.received_id,
             "referral_id": answer.id,
         }
-        course.draft.later_keys.append(("placer", decided.placer, follows, new))
+        course.draft.moved_keys.append(("placer", decided.placer, follows, new))
     return answer
 
 

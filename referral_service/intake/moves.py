@@ -16,12 +16,12 @@ from referral_service.intake.reading import read
 from referral_service.intake.referrals import add_change
 from referral_service.intake.site import Answer, Became, Incoming, Site, failed
 from referral_service.issues import FaultKind, Issue, error
-from referral_service.referral import Queue
+from referral_service.referral import Disposition, Queue
 from referral_service.store import lookups, tables
 from referral_service.store.engine import Connection
 from referral_service.store.lookups import Known
-from referral_service.store.writes import move_ledger_state
-from referral_service.worklist import NEEDS_REASON, Position, faults_of_move
+from referral_service.store.writes import Overtaken, move_ledger_state, overtaking
+from referral_service.worklist import FINAL, NEEDS_REASON, Position, faults_of_move
 
 CHANGEABLE = frozenset(
     {"status", "statusReason", "businessStatus", "owner", "note", "extension", "output", "meta", "lastModified"}
@@ -37,18 +37,41 @@ def put_task(site: Site, incoming: Incoming, task_id: str, expected_version: int
     if reading.envelope is None:
         return failed(FaultKind.INVALID, *reading.faults)
     wanted: Resource = reading.payload
-    with site.store.writing() as connection:
+    try:
+        return _put(site, incoming, task_id, expected_version, wanted)
+    except Overtaken:
+        return failed(FaultKind.PRECONDITION, _stale("newer"))
+
+
+def _put(site: Site, incoming: Incoming, task_id: str, expected_version: int, wanted: Resource) -> Answer:
+    with site.store.writing() as connection, overtaking(connection):
         row = lookups.current(connection, incoming.client, "Task", task_id)
         if row is None:
             return failed(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such Task."))
         if row["version"] != expected_version:
-            words = f"The Task is at version {row['version']}; read it again before changing it."
-            return failed(FaultKind.PRECONDITION, error("conflict", "stale-version", words))
+            return failed(FaultKind.PRECONDITION, _stale(row["version"]))
         current: Any = parse.parse(row["content"].encode()).value
+        wanted = _restarted(row, current, wanted)
         faults = _faults(row, current, wanted, task_id)
         if faults:
             return failed(FaultKind.BUSINESS_RULE, *faults)
         return _move(connection, site, incoming, row, current, wanted)
+
+
+def _stale(version: object) -> Issue:
+    words = f"The Task is at version {version}; read it again before changing it."
+    return error("conflict", "stale-version", words)
+
+
+def _restarted(row: Mapping[str, Any], current: Resource, wanted: Resource) -> Resource:
+    """Re-routing returns a Task to ``requested``: one whose owner alone was changed starts again there."""
+    queue = _queue(wanted)
+    if queue is None or queue.value == row["queue"] or row["status"] in FINAL or wanted["status"] != row["status"]:
+        return wanted
+    fresh = {**wanted, "status": "requested"}
+    if same(fresh.get("statusReason"), current.get("statusReason")):
+        fresh.pop("statusReason", None)
+    return fresh
 
 
 def _faults(row: Mapping[str, Any], current: Resource, wanted: Resource, task_id: str) -> list[Issue]:
@@ -120,8 +143,9 @@ def _move(
     reason = dump(written["statusReason"]).decode() if "statusReason" in written else None
     facts = {"status": written["status"], "business_status": values["business_status"], "queue": queue}
     add_change(draft, stamp, actor=incoming.client, reason=reason, **facts)
-    if is_rerouted and queue is not Queue.REVIEW:
-        move_ledger_state(connection, row["referral_id"], "routed")
+    if is_rerouted:
+        state = Disposition.REVIEW if queue is Queue.REVIEW else Disposition.ROUTED
+        move_ledger_state(connection, row["referral_id"], state)
     draft.write(connection)
     return Answer(Became.UPDATED, (), "Task", row["id"], stamp.version, stamp.last_updated, text)
 

@@ -32,6 +32,10 @@ class Reading:
     def faults(self) -> tuple[Issue, ...]:
         return (*self.envelope_faults, *(issue for listed in self.entry_faults.values() for issue in listed))
 
+    def text_of(self, entry: Entry, body: bytes) -> bytes:
+        """An entry as it was sent, faults and all; the whole ``body`` when that is one resource."""
+        return body if entry.position is None else parse.dump(self.payload["entry"][entry.position])
+
     def faults_of(self, entry: Entry) -> list[Issue]:
         """The faults of an entry and of every entry that its references lead to."""
         assert self.envelope is not None
