@@ -15,6 +15,7 @@ import orjson
 from fhir.resources.R4B import get_fhir_model_class
 
 from referral_service.fhir.bundle import Resource
+from referral_service.fhir.parse import parse
 from referral_service.issues import Issue, Severity
 from referral_service.referral import Certainty, CodePair, Coding, Decision, Evidence, Queue
 
@@ -35,6 +36,13 @@ def typed(payload: Resource) -> Resource:
     """The same resource, once its R4B model has taken it."""
     get_fhir_model_class(payload["resourceType"]).model_validate(payload)
     return payload
+
+
+def pretty(text: bytes) -> bytes:
+    """The same JSON on many lines; numbers keep their digits."""
+    value = parse(text).value
+    lines = orjson.dumps(value, default=lambda number: orjson.Fragment(number.literal), option=orjson.OPT_INDENT_2)
+    return lines if value is not None else text
 
 
 def outcome(issues: Iterable[Issue]) -> Resource:

@@ -6,27 +6,25 @@ Readable top to bottom; each step is one module of this room.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
-import orjson
-
 from referral_service.fhir.bundle import Envelope
-from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import finish
 from referral_service.intake.conditions import apply_conditions
 from referral_service.intake.course import Course, begin
 from referral_service.intake.draft import SUPPORTING, Draft
-from referral_service.intake.judge import judge_referrals
+from referral_service.intake.judge import judge_referrals, point_at_our_tasks
 from referral_service.intake.later import reconsider_new
 from referral_service.intake.preview import preview
 from referral_service.intake.reading import Reading, read
 from referral_service.intake.referrals import add_ledger
 from referral_service.intake.refusals import no_referral, refuse
+from referral_service.intake.replays import replay_of_request
 from referral_service.intake.site import Answer, Became, Incoming, Received, Site, failed, is_failed
-from referral_service.issues import FaultKind, Issue, error
+from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.referral import Disposition
-from referral_service.store import lookups
-from referral_service.store.writes import KeyTaken
+from referral_service.store.writes import Overtaken, overtaking
 
 __all__ = ["Answer", "Became", "Incoming", "Received", "Site", "preview", "receive", "receive_supporting"]
 
@@ -41,17 +39,17 @@ def receive(site: Site, incoming: Incoming, expected: str) -> Received:
     Whatever is answered has been written durably before, refusals too.
     """
     reading = _with_whole_faults(read(incoming.body, expected, incoming.put_to))
-    is_atomic = reading.envelope is None or reading.envelope.bundle_type in (None, "transaction")
-    if reading.envelope is None or (is_atomic and reading.entry_faults):
+    if reading.envelope is None:
         if incoming.is_update:
             return Received((), failed(FaultKind.INVALID, *reading.faults))
         return Received((), refuse(site, incoming, reading))
+    is_atomic = reading.envelope.bundle_type in (None, "transaction")
     try:
-        received, draft = _again_when_key_taken(lambda: _take(site, incoming, reading, is_atomic))
+        received, draft = _again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic))
     except _TransactionFailedError as failure:
         return Received((), _record_failure(site, incoming, failure.course))
     reconsider_new(site, incoming, draft)
-    return received
+    return replace(received, bundle_type=reading.envelope.bundle_type)
 
 
 def receive_supporting(site: Site, incoming: Incoming, expected: str) -> Received:
@@ -59,7 +57,7 @@ def receive_supporting(site: Site, incoming: Incoming, expected: str) -> Receive
     reading = read(incoming.body, expected, incoming.put_to)
     if reading.envelope is None:
         return Received((), failed(FaultKind.INVALID, *reading.faults))
-    received, draft = _again_when_key_taken(lambda: _take(site, incoming, reading, is_atomic=False))
+    received, draft = _again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic=False))
     reconsider_new(site, incoming, draft)
     return received
 
@@ -73,13 +71,14 @@ class _TransactionFailedError(Exception):
 
 
 def _take(site: Site, incoming: Incoming, reading: Reading, is_atomic: bool) -> tuple[Received, Draft]:
-    with site.store.writing() as connection:
+    with site.store.writing() as connection, overtaking(connection):
         course = begin(connection, site, incoming, reading)
-        replay = _replay_of_request(course)
+        replay = replay_of_request(course)
         if replay is not None:
             return replay, course.draft
         apply_conditions(course)
         judge_referrals(course)
+        point_at_our_tasks(course)
         course.assign_supporting()
         course.do_the_work()
         finish.store_supporting(course)
@@ -90,14 +89,15 @@ def _take(site: Site, incoming: Incoming, reading: Reading, is_atomic: bool) -> 
         return Received(tuple(answers)), course.draft
 
 
-def _again_when_key_taken(take: Callable[[], T]) -> T:
-    """Two that come at once with one key: the second reads again and finds what the first wrote."""
+def _again_when_overtaken(take: Callable[[], T]) -> T:
+    """Two that come at once with one key or for one resource: the second reads again and finds what the first wrote."""
     for _ in range(_TRIES):
         try:
             return take()
-        except KeyTaken:
+        except Overtaken:
             continue
-    return take()
+    words = "Others change the same resources at the same time; nothing was stored. Try again shortly."
+    raise Fault(FaultKind.TRANSIENT, error("transient", "changed-meanwhile", words))
 
 
 def _with_whole_faults(reading: Reading) -> Reading:
@@ -128,67 +128,40 @@ def _has_anything(envelope: Envelope, reading: Reading) -> bool:
     return taken or any(method not in (None, "POST", "PUT") for method in methods)
 
 
-def _replay_of_request(course: Course) -> Received | None:
-    """What the same request was answered before, when its Idempotency-Key is known."""
-    header = course.incoming.idempotency_key
-    key = course.known.keys.get(("idempotency", header)) if header else None
-    if key is None:
-        return None
-    if key.content_hash != course.request_hash():
-        words = "This Idempotency-Key was used before for another request."
-        return Received((), failed(FaultKind.CONFLICT, error("conflict", "key-reused", words)))
-    text = lookups.received_answers(course.connection, key.received_id)
-    references = list(orjson.loads(text or "[]"))
-    course.draft.add_received("replay", keep_body=False)
-    course.draft.write(course.connection)
-    return Received(tuple(_current(course, reference) for reference in references))
-
-
-def _current(course: Course, reference: str | None) -> Answer:
-    kind, _, identity = (reference or "").partition("/")
-    row = lookups.current(course.connection, course.incoming.client, kind, identity) if reference else None
-    if row is None:
-        return Answer(Became.KEPT)
-    task_id = lookups.referral_with_task(course.connection, identity)[1]["id"] if kind == "ServiceRequest" else None
-    return Answer(Became.REPLAYED, (), kind, identity, row["version"], row["last_updated"], row["content"], task_id)
-
-
 def _record_failure(site: Site, incoming: Incoming, course: Course) -> Answer:
     """The ledger of a request that was rolled back: each referral rejected by its own decision, or refused with it."""
     answers = [course.answers[place] for place in sorted(course.answers)]
-    issues = finish.issues_of(answers)
-    kind = _kind_of_failure(answers)
+    answer = failed(_kind_of_failure(answers), *finish.issues_of(answers))
     if incoming.is_update:
-        return failed(kind, *issues)
+        return answer
     draft = Draft(site, incoming, course.envelope, course.known)
-    own = {place: course.answers[place] for place in course.ordinals}
-    conflicts = [answer for answer in own.values() if answer.fault is FaultKind.CONFLICT]
-    draft.add_received("conflict" if own and len(conflicts) == len(own) else "decided", keep_body=True)
     for place, ordinal in course.ordinals.items():
         _record_one(draft, course, place, ordinal)
-    with site.store.writing() as connection:
-        draft.write(connection)
-    return failed(kind, *issues)
+    if draft.rows or answer.fault is FaultKind.CONFLICT:
+        draft.add_received("decided" if draft.rows else "conflict")
+        with site.store.writing() as connection:
+            draft.write(connection)
+    return answer
 
 
 def _record_one(draft: Draft, course: Course, place: int, ordinal: int) -> None:
     answer = course.answers[place]
-    if answer.fault is FaultKind.CONFLICT or answer.became in (Became.REPLAYED, Became.UPDATED, Became.UNCHANGED):
+    placer = finish.placer_at(course, ordinal)
+    if place in course.known_referrals:
         return
-    entry = course.envelope.referrals()[ordinal]
-    placer = placer_identifier(entry.resource)
-    if is_failed(answer):
+    if finish.is_counted(answer):
         add_ledger(draft, ordinal, finish.state_of(answer), answer.issues, None, placer)
-    else:
+    elif answer.became is Became.CREATED:
         words = "The transaction failed because of another entry."
-        issue = error("processing", "transaction-failed", words, entry.path)
-        add_ledger(draft, ordinal, Disposition.REFUSED, (issue,), None, placer)
+        issue = error("processing", "transaction-failed", words, course.envelope.referrals()[ordinal].path)
+        notice = [one for one in answer.issues if one.rule == "red-flag"]
+        add_ledger(draft, ordinal, Disposition.REFUSED, (*notice, issue), None, placer)
 
 
 def _kind_of_failure(answers: list[Answer]) -> FaultKind:
-    """A failed transaction is invalid when any entry is; else what the entries say, the rules of business last."""
+    """A failed transaction is invalid when any entry is; else what the rules of business say, else a conflict."""
     kinds = {answer.fault for answer in answers if is_failed(answer)}
-    for kind in (FaultKind.INVALID, FaultKind.PRECONDITION, FaultKind.BUSINESS_RULE, FaultKind.CONFLICT):
+    for kind in (FaultKind.INVALID, FaultKind.BUSINESS_RULE, FaultKind.PRECONDITION, FaultKind.CONFLICT):
         if kind in kinds:
             return kind
     return FaultKind.INVALID

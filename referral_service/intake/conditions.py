@@ -56,11 +56,19 @@ def _method(entry: dict[str, Any]) -> str | None:
 
 
 def _mismatch(entry: Entry) -> Answer | None:
+    """https://hl7.org/fhir/R4/bundle.html#bundle-response: the url is relative, and says the same as the resource."""
     url = entry.request.get("url")
-    if not isinstance(url, str) or url.partition("?")[0].partition("/")[0] in (entry.type, ""):
+    if not isinstance(url, str) or entry.position is None:
         return None
-    words = "The request's url names another type than the resource has."
-    return failed(FaultKind.INVALID, error("invalid", "url-mismatch", words, _request_path(entry, "url")))
+    path, _, query = url.partition("?")
+    kind, _, identity = path.removeprefix("/").partition("/")
+    if kind != entry.type:
+        words = "The request's url names another type than the resource has."
+        return failed(FaultKind.INVALID, error("invalid", "url-mismatch", words, _request_path(entry, "url")))
+    if entry.method == "PUT" and not query and identity != entry.resource.get("id", identity or None):
+        words = "A PUT names the id of its resource."
+        return failed(FaultKind.INVALID, error("invalid", "id-mismatch", words, _request_path(entry, "url")))
+    return None
 
 
 def _none_exist(course: Course, entry: Entry) -> Answer | None:
@@ -116,7 +124,7 @@ def _identifier(query: str) -> tuple[str, str] | None:
 
 
 def _stale(course: Course, entry: Entry) -> Answer | None:
-    wanted = entry.request.get("ifMatch")
+    wanted = course.incoming.if_match if entry.position is None else entry.request.get("ifMatch")
     if not isinstance(wanted, str) or entry.method != "PUT":
         return None
     reference = course.known.reference(entry.addresses())
@@ -133,7 +141,7 @@ def _stale(course: Course, entry: Entry) -> Answer | None:
 def version_of(etag: str) -> int | None:
     """The version in an ETag such as ``W/"3"``; None when it is not of that form."""
     text = etag.strip().removeprefix("W/").strip('"')
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _request_path(entry: Entry, element: str) -> str:

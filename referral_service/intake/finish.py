@@ -69,9 +69,7 @@ def _answer_empty_entries(course: Course) -> None:
         if place not in course.answers:
             words = "This entry has no resource."
             missing = error("required", "missing-element", words, f"Bundle.entry[{place}].resource")
-            course.answers[place] = failed(
-                FaultKind.INVALID, *(course.reading.entry_faults.get(place) or [missing])
-            )
+            course.answers[place] = failed(FaultKind.INVALID, *(course.reading.entry_faults.get(place) or [missing]))
 
 
 def _kept(course: Course, entry: Entry) -> Answer:

@@ -35,7 +35,7 @@ def judge_referrals(course: Course) -> None:
 
 
 def point_at_our_tasks(course: Course) -> None:
-    """A Task that a sender sends along is not stored; what points at it points at ours, of the referral in its focus."""
+    """A Task sent along is not stored; what points at it points at ours, that of the referral in its focus."""
     for entry in course.sound_entries():
         if entry.type == "Task":
             kind, referral_id = type_and_id(course.draft.reference_of(entry.resource.get("focus", {}), entry) or "")

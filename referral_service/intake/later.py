@@ -6,20 +6,26 @@ miss each other; ``reconsider_all`` at start-up finds what a process that died i
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
-
-import orjson
 
 from referral_service.fhir.bundle import Entry, Resource
 from referral_service.intake import changes
 from referral_service.intake.course import Course, begin
 from referral_service.intake.draft import Draft
 from referral_service.intake.reading import read
+from referral_service.intake.replays import references
 from referral_service.intake.site import Incoming, Site
 from referral_service.intake.subject import awaited_identifier, find_subject
+from referral_service.referral import Disposition
 from referral_service.store import lookups, tables
-from referral_service.store.engine import Connection
+from referral_service.store.engine import UNAVAILABLE, Connection
 from referral_service.store.lookups import referral_with_task
+from referral_service.store.writes import Overtaken, overtaking
+from referral_service.worklist import FINAL
+
+log = logging.getLogger("referral_service")
+_TRIES = 5
 
 
 def reconsider_new(site: Site, incoming: Incoming, draft: Draft) -> None:
@@ -33,7 +39,7 @@ def reconsider_new(site: Site, incoming: Incoming, draft: Draft) -> None:
         with site.store.reading() as connection:
             waiting += lookups.awaiting(connection, incoming.client, names)
     for referral_id in dict.fromkeys(waiting):
-        reconsider(site, incoming.client, referral_id, incoming.request_id, incoming.at)
+        _reconsider_or_leave(site, incoming.client, referral_id, incoming.request_id, incoming.at)
 
 
 def reconsider_all(site: Site, at: datetime) -> None:
@@ -41,14 +47,30 @@ def reconsider_all(site: Site, at: datetime) -> None:
     with site.store.reading() as connection:
         waiting = lookups.all_awaiting(connection)
     for client, referral_id in waiting:
-        reconsider(site, client, referral_id, "start", at)
+        _reconsider_or_leave(site, client, referral_id, "start", at)
+
+
+def _reconsider_or_leave(site: Site, client: str, referral_id: str, request_id: str, at: datetime) -> None:
+    """What was asked for is durable by now and is answered as such, whatever becomes of the referrals that waited."""
+    for _ in range(_TRIES):
+        try:
+            return reconsider(site, client, referral_id, request_id, at)
+        except Overtaken:
+            continue
+        except UNAVAILABLE:
+            break
+    log.error("reconsidering_left referral=%s", referral_id)
+    return None
 
 
 def reconsider(site: Site, client: str, referral_id: str, request_id: str, at: datetime) -> None:
-    """Decides one waiting referral again, from the text received, if its subject can be found by now."""
-    with site.store.writing() as connection:
+    """Decides one waiting referral again, from the text received, if its subject can be found by now.
+
+    One whose Task a human has ended stays as it is.
+    """
+    with site.store.writing() as connection, overtaking(connection):
         row, task = referral_with_task(connection, referral_id)
-        if row["awaiting"] is None:
+        if row["awaiting"] is None or task["status"] in FINAL:
             return
         body = lookups.received_text(connection, row["received_id"])
         course, entry = _reread(connection, site, Incoming(client, "later", request_id, body, at), row["path"])
@@ -60,6 +82,8 @@ def reconsider(site: Site, client: str, referral_id: str, request_id: str, at: d
         _assign_as_before(course, connection, row["received_id"])
         course.draft.assigned[id(entry.resource)] = f"ServiceRequest/{referral_id}"
         decided = changes.decide_again(course.draft, row, entry, subject, patient)
+        if decided.decision.disposition is Disposition.REJECTED:
+            return  # by a policy that is newer than the referral: what stands in a queue is not sent away unseen
         changes.write_again(connection, course.draft, decided, row, task)
         course.draft.write(connection)
 
@@ -70,11 +94,9 @@ def _reread(connection: Connection, site: Site, incoming: Incoming, path: str) -
 
 
 def _assign_as_before(course: Course, connection: Connection, received_id: str) -> None:
-    text = lookups.received_answers(connection, received_id)
-    references: list[str | None] = orjson.loads(text) if text else []
     by_place: dict[int, Resource] = {
         entry.position: entry.resource for entry in course.envelope.entries if entry.position is not None
     }
-    for place, reference in enumerate(references):
+    for place, reference in enumerate(references(lookups.received_answers(connection, received_id))):
         if reference and place in by_place:
             course.draft.assigned[id(by_place[place])] = reference

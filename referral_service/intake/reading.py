@@ -54,7 +54,7 @@ class Reading:
 
     def _targets(self, entry: Entry) -> list[Entry]:
         assert self.envelope is not None
-        found = (self.envelope.resolve({"reference": text}, entry) for text in references(entry.resource))
+        found = (self.envelope.resolve(one, entry) for one in _reference_elements(entry.resource))
         return [target for target in found if target is not None and target.container is None]
 
 
@@ -99,15 +99,20 @@ def placer_if_readable(resource: Resource) -> str | None:
 
 def references(value: Any) -> list[str]:
     """Every literal reference in a resource, in document order."""
-    found: list[str] = []
+    return [one["reference"] for one in _reference_elements(value) if isinstance(one.get("reference"), str)]
+
+
+def _reference_elements(value: Any) -> list[Resource]:
+    """Everything in a resource that can lead elsewhere: a Reference by its address or by its logical identifier."""
+    found: list[Resource] = []
     if isinstance(value, dict):
-        if isinstance(value.get("reference"), str):
-            found.append(value["reference"])
+        if isinstance(value.get("reference"), str) or isinstance(value.get("identifier"), dict):
+            found.append(value)
         for item in value.values():
-            found += references(item)
+            found += _reference_elements(item)
     elif isinstance(value, list):
         for item in value:
-            found += references(item)
+            found += _reference_elements(item)
     return found
 
 
@@ -159,5 +164,8 @@ def _husk(entry: Any) -> Resource:
     resource = entry.get("resource")
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
         return {}
-    husk = {name: resource[name] for name in ("resourceType", "id") if isinstance(resource.get(name), str)}
+    husk: Resource = {name: resource[name] for name in ("resourceType", "id") if isinstance(resource.get(name), str)}
+    identifiers = resource.get("identifier")
+    if isinstance(identifiers, list) and not any(issue.is_error for issue in _check_identifiers(identifiers)):
+        husk["identifier"] = identifiers
     return {"resource": husk, **({"fullUrl": entry["fullUrl"]} if isinstance(entry.get("fullUrl"), str) else {})}

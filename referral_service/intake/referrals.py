@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -197,7 +198,7 @@ def referral_columns(draft: Draft, decided: Decided, resource: Resource, text: s
         "status": resource["status"],
         "intent": resource["intent"],
         "priority": decided.given.referral.priority,
-        "authored_on": resource.get("authoredOn"),
+        "authored_on": _to_the_nanosecond(resource.get("authoredOn")),
         "requester": _bounded(resource.get("requester", {}).get("reference")),
         "subject": _bounded(resource["subject"].get("reference")),
         "patient_id": patient.partition("/")[2] if patient else None,
@@ -208,6 +209,11 @@ def referral_columns(draft: Draft, decided: Decided, resource: Resource, text: s
         "decision_input": given.decode(),
         "input_hash": digest(given),
     }
+
+
+def _to_the_nanosecond(moment: str | None) -> str | None:
+    """FHIR sets no limit to the digits of a second; a column does."""
+    return re.sub(r"(\.\d{9})\d+", r"\1", moment) if moment else None
 
 
 def referral_tokens(resource: Resource, awaiting: tuple[str, ...] = ()) -> dict[str, list[tuple[str, str]]]:

@@ -54,7 +54,7 @@ class Before:
         self._left = dict(enumerate(answers))
 
     def of(self, kind: str | None, place: int) -> Remembered:
-        """What an entry of this type was answered: at the same place when the types agree, else the next of its type."""
+        """What an entry of this type was answered: at the same place if the types agree, else the next of its type."""
         fits = (at for at, one in self._left.items() if isinstance(one, str) and type_and_id(one)[0] == kind)
         here = self._left.get(place)
         if isinstance(here, str) and type_and_id(here)[0] == kind:

@@ -81,8 +81,8 @@ def store_contained(draft: Draft, entry: Entry, stored: StoredRows) -> None:
 
 
 def _says_as_much(resource: Resource, row: Mapping[str, Any]) -> bool:
-    unsaid = orjson.loads(row["content"]).keys() - resource.keys()
-    return unsaid <= {"meta", "text"}
+    here: Resource = orjson.loads(row["content"])
+    return here.keys() - resource.keys() <= {"meta", "text"}
 
 
 def tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:

@@ -68,20 +68,11 @@ def known(
 ) -> Known:
     """One round trip, whatever is asked. Names and identifiers come back as they were asked for."""
     names = {bounded(name): name for name in addresses}
+    asked = {(kind, bounded(value)): (kind, value) for kind, value in keys}
     wanted = {(bounded(system), bounded(value)): (system, value) for system, value in identifiers}
-    parts = []
-    if keys:
-        parts.append(_keys(client, [(kind, bounded(value)) for kind, value in keys]))
-    if names:
-        parts += [_addresses(client, list(names)), *_own(client, list(names))]
-    if any("://" in name for name in names):
-        parts.append(_absolute(client, list(names)))
-    if wanted:
-        parts.append(_patients(client, list(wanted)))
-    found = Known()
+    found, parts = Known(), _questions(client, list(asked), list(names), list(wanted))
     if not parts:
         return found
-    asked = {(kind, bounded(value)): (kind, value) for kind, value in keys}
     for what, first, second, one, two, three in connection.execute(union_all(*parts)):
         if what == "key":
             found.keys[asked[first, second]] = KnownKey(one, two, three)
@@ -94,6 +85,19 @@ def known(
             if two:
                 found.with_open_referral.add(one)
     return found
+
+
+def _questions(client: str, keys: list[Pair], names: list[str], identifiers: list[Pair]) -> list[Any]:
+    parts = []
+    if keys:
+        parts.append(_keys(client, keys))
+    if names:
+        parts += [_addresses(client, names), *_own(client, names)]
+    if any("://" in name for name in names):
+        parts.append(_absolute(client, names))
+    if identifiers:
+        parts.append(_patients(client, identifiers))
+    return parts
 
 
 def _keys(client: str, keys: list[Pair]) -> Any:

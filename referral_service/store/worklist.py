@@ -63,7 +63,7 @@ def counts(connection: Connection) -> dict[str, Count]:
         .where(task.c.status.not_in(FINAL))
         .group_by(task.c.queue)
     )
-    return {queue: Count(number, int(red_flags)) for queue, number, red_flags in connection.execute(query).tuples()}
+    return {queue: Count(number, int(red_flags)) for queue, number, red_flags in connection.execute(query)}
 
 
 def page_of_queue(connection: Connection, queue: str, after: Place | None, limit: int) -> list[Row]:
@@ -84,9 +84,10 @@ def page_of_queue(connection: Connection, queue: str, after: Place | None, limit
 
 
 def one_referral(connection: Connection, referral_id: str) -> Row | None:
-    """One referral as :func:`page_of_queue` gives it, also when its Task is final; None when there is none."""
-    query = _with_task().where(tables.service_request.c.id == referral_id)
-    return next(iter(_rows(connection, query)), None)
+    """One referral as :func:`page_of_queue` gives it, with its decision, also when its Task is final; else None."""
+    request = tables.service_request
+    query = _with_task().add_columns(request.c.decision, request.c.decision_input, request.c.received_id)
+    return next(iter(_rows(connection, query.where(request.c.id == referral_id))), None)
 
 
 def _with_task() -> Select[Any]:
@@ -99,9 +100,6 @@ def _with_task() -> Select[Any]:
             task.c.content.label("task"),
             request.c.id.label("referral_id"),
             request.c.status.label("referral_status"),
-            request.c.decision,
-            request.c.decision_input,
-            request.c.received_id,
             request.c.content.label("request"),
             patient.c.content.label("patient"),
         )

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.store.engine import UNAVAILABLE
-from referral_service.web.http import STATUS, add_ids, check_accept, fault_response, give_ids
+from referral_service.web.http import STATUS, add_ids, check_accept, fault_response, give_ids, refuse_nul
 
 log = logging.getLogger("referral_service")
 
@@ -22,6 +22,7 @@ _KINDS = {
 
 def register(app: Flask) -> None:
     app.before_request(give_ids)
+    app.before_request(refuse_nul)
     app.before_request(_check_accept)
     app.after_request(add_ids)
     app.after_request(_harden)

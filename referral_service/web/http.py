@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 import orjson
@@ -76,6 +77,12 @@ def _id_of(header: str) -> str | None:
     return value if _ID.fullmatch(value) else None
 
 
+def refuse_nul() -> None:
+    """No database keeps NUL in a text, and no name or value of FHIR holds it."""
+    if "\0" in unquote(request.full_path):
+        raise Fault(FaultKind.INVALID, error("value", "invalid-string", "The address holds the character NUL."))
+
+
 def add_ids(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     response.headers["X-Correlation-Id"] = g.correlation_id
@@ -96,6 +103,7 @@ def incoming(door: str, limit: int) -> Incoming:
         at=now(),
         idempotency_key=request.headers.get("Idempotency-Key"),
         if_none_exist=request.headers.get("If-None-Exist"),
+        if_match=request.headers.get("If-Match"),
     )
 
 
@@ -143,7 +151,7 @@ def prefers(name: str) -> str | None:
 def fhir_response(body: Mapping[str, Any] | bytes | str, status: int = 200) -> Response:
     text = orjson.dumps(body) if isinstance(body, Mapping) else body
     if request.args.get("_pretty") == "true":
-        text = orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2)
+        text = writer.pretty(text if isinstance(text, bytes) else text.encode())
     return Response(text, status, content_type=f"{FHIR_JSON}; charset=utf-8")
 
 
@@ -160,7 +168,7 @@ def answer_response(answer: Answer) -> Response:
         return fault_response(answer.fault, answer.issues)
     wanted = prefers("return")
     if wanted == "minimal":
-        response = Response(b"", SUCCESS[answer.became])
+        response = Response(b"", SUCCESS[answer.became], content_type=f"{FHIR_JSON}; charset=utf-8")
     elif wanted == "OperationOutcome":
         response = fhir_response(writer.outcome(answer.issues), SUCCESS[answer.became])
     else:
@@ -186,17 +194,21 @@ def http_date(instant: str) -> str:
     return format_datetime(datetime.fromisoformat(instant), usegmt=True)
 
 
-def entry_response(answer: Answer) -> dict[str, Any]:
-    """``Bundle.entry.response`` of one answer (https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.response)."""
+def entry_response(answer: Answer, notice: Iterable[Issue] = ()) -> dict[str, Any]:
+    """``Bundle.entry.response`` of one answer (https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.response).
+
+    ``notice`` are the emergency words of any part of the request, which stand in every outcome of its answer.
+    """
+    issues = (*notice, *(issue for issue in answer.issues if issue not in notice)) if answer.issues else ()
     if answer.fault is not None:
-        return {"status": status_line(STATUS[answer.fault]), "outcome": writer.outcome(answer.issues)}
+        return {"status": status_line(STATUS[answer.fault]), "outcome": writer.outcome(issues)}
     written: dict[str, Any] = {"status": status_line(SUCCESS[answer.became])}
     if answer.id:
         written["location"] = version_url(answer) if answer.version else f"{fhir_base()}/{answer.type}/{answer.id}"
     if answer.version:
         written |= {"etag": f'W/"{answer.version}"', "lastModified": answer.last_updated}
-    if answer.issues:
-        written["outcome"] = writer.outcome(answer.issues)
+    if issues:
+        written["outcome"] = writer.outcome(issues)
     return written
 
 

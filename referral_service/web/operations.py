@@ -22,7 +22,7 @@ from referral_service.web.http import (
     site,
     too_large,
 )
-from referral_service.web.reading import current
+from referral_service.web.reading import current, is_masked, masked
 from referral_service.web.submitting import check_entries
 
 blueprint = Blueprint("operations", __name__, url_prefix="/fhir")
@@ -93,12 +93,18 @@ def _receipt(row: Any) -> dict[str, Any]:
 
 def _unmasked(identity: str) -> Any:
     row = current("ServiceRequest", identity)
-    if row["status"] == "entered-in-error":
-        raise Fault(FaultKind.GONE, error("deleted", "entered-in-error", "The referral was entered in error."))
+    if is_masked("ServiceRequest", row):
+        raise Fault(FaultKind.GONE, masked())
     return row
 
 
 def _check_size(body: bytes) -> None:
     """A bare resource has the limit of a resource at every door."""
-    if len(body) > RESOURCE_BYTES and b'"Bundle"' not in body:
+    if len(body) <= RESOURCE_BYTES:
+        return
+    try:
+        kind = orjson.loads(body.removeprefix(b"\xef\xbb\xbf")).get("resourceType")
+    except (orjson.JSONDecodeError, AttributeError):
+        kind = None
+    if kind != "Bundle":
         raise Fault(FaultKind.TOO_LARGE, too_large(RESOURCE_BYTES))

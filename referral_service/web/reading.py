@@ -9,10 +9,10 @@ from flask import Blueprint, Response, request
 
 from referral_service.fhir.writer import CANONICAL
 from referral_service.intake.draft import SUPPORTING
-from referral_service.issues import Fault, FaultKind, error
+from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.referral import Queue
 from referral_service.store import lookups
-from referral_service.web.http import client, fhir_base, fhir_response, site, version_headers
+from referral_service.web.http import FHIR_JSON, client, fhir_base, fhir_response, site, version_headers
 
 blueprint = Blueprint("reading", __name__, url_prefix="/fhir")
 READABLE = (*sorted(SUPPORTING), "ServiceRequest", "Task")
@@ -23,8 +23,8 @@ _KIND = "<any({}):kind>".format(", ".join(READABLE))
 def read(kind: str, identity: str) -> Response:
     """https://hl7.org/fhir/R4/http.html#read, by our id or by the sender's own; 304 when the ETag is still the same."""
     row = current(kind, identity)
-    if request.headers.get("If-None-Match") == f'W/"{row["version"]}"':
-        response = Response(b"", 304)
+    if request.if_none_match.contains_weak(str(row["version"])):
+        response = Response(b"", 304, content_type=f"{FHIR_JSON}; charset=utf-8")
     else:
         response = fhir_response(row["content"])
     version_headers(response, row["version"], row["last_updated"])
@@ -35,9 +35,7 @@ def read(kind: str, identity: str) -> Response:
 def history(kind: str, identity: str) -> Response:
     """https://hl7.org/fhir/R4/http.html#history, newest first."""
     row = current(kind, identity)
-    with site().store.reading() as connection:
-        older = lookups.versions(connection, client(), row["id"])
-    entries = [_history_entry(kind, row["id"], version) for version in (row, *older)]
+    entries = [_history_entry(kind, row["id"], version) for version in (row, *_older(kind, row))]
     return fhir_response({"resourceType": "Bundle", "type": "history", "total": len(entries), "entry": entries})
 
 
@@ -45,9 +43,9 @@ def history(kind: str, identity: str) -> Response:
 def version_read(kind: str, identity: str, version: int) -> Response:
     """https://hl7.org/fhir/R4/http.html#vread"""
     row = current(kind, identity)
-    with site().store.reading() as connection:
-        older = lookups.versions(connection, client(), row["id"])
-    found = next((one for one in (row, *older) if one["version"] == version), None)
+    if is_masked(kind, row) and version < row["version"]:
+        raise Fault(FaultKind.GONE, masked())
+    found = next((one for one in (row, *_older(kind, row)) if one["version"] == version), None)
     if found is None:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such version."))
     response = fhir_response(found["content"])
@@ -82,6 +80,22 @@ def current(kind: str, identity: str) -> Any:
     if row is None:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", f"There is no such {kind}."))
     return row
+
+
+def is_masked(kind: str, row: Any) -> bool:
+    return kind == "ServiceRequest" and row["status"] == "entered-in-error"
+
+
+def masked() -> Issue:
+    return error("deleted", "entered-in-error", "The referral was entered in error.")
+
+
+def _older(kind: str, row: Any) -> list[Any]:
+    """What newer versions replaced; nothing of what was masked."""
+    if is_masked(kind, row):
+        return []
+    with site().store.reading() as connection:
+        return list(lookups.versions(connection, client(), row["id"]))
 
 
 def _history_entry(kind: str, identity: str, row: Any) -> dict[str, Any]:

@@ -9,10 +9,11 @@ import orjson
 from flask import Blueprint, Response, request
 
 from referral_service.intake import Answer, Received, receive, receive_supporting
+from referral_service.intake.changes import if_match_missing
 from referral_service.intake.conditions import version_of
 from referral_service.intake.draft import AUTHORED_ONLY, SUPPORTING
 from referral_service.intake.moves import put_task
-from referral_service.issues import Fault, FaultKind, error
+from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.store import lookups
 from referral_service.web.http import (
     BUNDLE_BYTES,
@@ -47,25 +48,22 @@ def bundle() -> Response:
     if received.failed is not None:
         assert received.failed.fault is not None
         return fault_response(received.failed.fault, received.failed.issues)
-    kind = "transaction-response" if _bundle_type(request_in.body) == "transaction" else "batch-response"
-    entries = [_entry(answer) for answer in received.answers]
+    kind = "transaction-response" if received.bundle_type == "transaction" else "batch-response"
+    notice = [issue for answer in received.answers for issue in answer.issues if issue.rule == "red-flag"][:1]
+    entries = [_entry(answer, notice) for answer in received.answers]
     return fhir_response({"resourceType": "Bundle", "type": kind, "entry": entries})
 
 
-def _entry(answer: Answer) -> dict[str, Any]:
-    entry: dict[str, Any] = {"response": entry_response(answer)}
+def _entry(answer: Answer, notice: list[Issue]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"response": entry_response(answer, notice)}
     if prefers("return") == "representation" and answer.content:
         entry["resource"] = orjson.Fragment(answer.content)
     return entry
 
 
-def _bundle_type(body: bytes) -> object:
-    return orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))["type"]
-
-
 def check_entries(body: bytes) -> None:
     """The limit on entries is one of size (413); a body that cannot be counted is judged by intake."""
-    if body.count(b'"resource"') <= BUNDLE_ENTRIES:
+    if body.count(b"{") <= BUNDLE_ENTRIES:
         return
     try:
         entries = orjson.loads(body.removeprefix(b"\xef\xbb\xbf")).get("entry", [])
@@ -128,8 +126,7 @@ def _wanted_version() -> int:
     header = request.headers.get("If-Match")
     version = version_of(header) if header else None
     if version is None:
-        words = "Say with If-Match which version is to be changed, as the ETag of a read gives it."
-        raise Fault(FaultKind.INVALID, error("required", "if-match-missing", words))
+        raise Fault(FaultKind.INVALID, if_match_missing())
     return version
 
 

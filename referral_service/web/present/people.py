@@ -59,9 +59,9 @@ def name_of(resource: Resource) -> str:
 
 
 def _one_name(name: Resource) -> str:
+    """The name as its sender wants it shown, else its parts (https://hl7.org/fhir/R4/datatypes.html#HumanName)."""
     parts = [*name.get("prefix", []), *name.get("given", []), name.get("family"), *name.get("suffix", [])]
-    written = " ".join(part for part in parts if part)
-    return str(written or name.get("text", ""))
+    return str(name.get("text") or " ".join(part for part in parts if part))
 
 
 def telecoms(resource: Resource) -> tuple[Line, ...]:
