@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from referral_service.coding import Assessment, Indication, assess
+from referral_service.coding import Assessment, Indication, Why, assess
 from referral_service.coding.concepts import Vocabulary
 from referral_service.issues import Issue, error, information, warning
 from referral_service.policy import Policy
@@ -26,18 +26,19 @@ from referral_service.referral import (
 from referral_service.routing import age_interval, queue_for
 from referral_service.worklist import due_on
 
-WHY_UNDETERMINED = {
-    "only-negated": "Dystonia is named only to be ruled out.",
-    "only-family": "Dystonia is named only in the family.",
-    "only-historical": "Dystonia is named only as past and resolved.",
-    "only-neighbour": "A neighbouring condition is named, dystonia is not.",
-    "movement-without-diagnosis": "Movements or postures are described, with no diagnosis.",
-    "language-not-read": "The reason is in a language that this site does not read by machine.",
-    "assertion-unclear": "It is not clear whether dystonia is said to be there.",
-    "other-reason-unsure": "One reason is surely something else, another could not be read.",
-    "no-readable-reason": "No reason for the referral could be read.",
-    "elsewhere": "Every reason given is something other than dystonia or its neighbours.",
-    "background-beside-other-reason": "The reason is something else; dystonia stands only in the background.",
+WHY_UNDETERMINED: dict[Why, str] = {
+    Why.ONLY_NEGATED: "Dystonia is named only to be ruled out.",
+    Why.ONLY_FAMILY: "Dystonia is named only in the family.",
+    Why.ONLY_HISTORICAL: "Dystonia is named only as past and resolved.",
+    Why.ONLY_NEIGHBOUR: "A neighbouring condition is named, dystonia is not.",
+    Why.MOVEMENT_WITHOUT_DIAGNOSIS: "Movements or postures are described, with no diagnosis.",
+    Why.LANGUAGE_NOT_READ: "The reason is in a language that this site does not read by machine.",
+    Why.ASSERTION_UNCLEAR: "It is not clear whether dystonia is said to be there.",
+    Why.GENERAL_STATEMENT: "Dystonia is named only in a general statement, not as the patient's.",
+    Why.OTHER_REASON_UNSURE: "One reason is surely something else, another could not be read.",
+    Why.NO_READABLE_REASON: "No reason for the referral could be read.",
+    Why.ELSEWHERE: "Every reason given is something other than dystonia or its neighbours.",
+    Why.BACKGROUND_BESIDE_OTHER_REASON: "The reason is something else; dystonia stands only in the background.",
 }
 """Our words for each way in which an indication stays undetermined (``Assessment.why``)."""
 
@@ -104,7 +105,7 @@ def _rejections(given: DecisionInput, assessment: Assessment, policy: Policy) ->
     if referral.intent == "option":
         found.append(_rejection("intent-option", "An option is not an order to act.", "ServiceRequest.intent"))
     if assessment.indication is Indication.ELSEWHERE and not given.already_taken:
-        found.append(_rejection("not-dystonia", WHY_UNDETERMINED["elsewhere"], "ServiceRequest"))
+        found.append(_rejection("not-dystonia", WHY_UNDETERMINED[Why.ELSEWHERE], "ServiceRequest"))
     return found
 
 
@@ -143,7 +144,7 @@ def _held_for(given: DecisionInput, assessment: Assessment, side: Queue | None) 
         held[Flag.DECEASED] = warning(
             "processing", "deceased", "The patient's record says that the patient has died.", "ServiceRequest.subject"
         )
-    if assessment.indication is not Indication.DYSTONIA:
+    if assessment.why is not None:
         words = WHY_UNDETERMINED[assessment.why]
         held[Flag.INDICATION_UNDETERMINED] = warning(
             "processing", "indication-undetermined", f"{words} A coordinator will decide.", "ServiceRequest"

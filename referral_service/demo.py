@@ -6,9 +6,9 @@ import json
 import os
 import tempfile
 from contextlib import ExitStack
-from datetime import UTC, datetime
-from importlib.resources.abc import Traversable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +20,8 @@ from referral_service.server import run
 from referral_service.settings import from_environment
 from referral_service.store.engine import open_store
 from referral_service.store.ledger import sums
+
+APART = timedelta(hours=4, minutes=40)
 
 
 def run_demo(port: int, directory: Path | None) -> None:
@@ -54,13 +56,15 @@ def run_demo(port: int, directory: Path | None) -> None:
 
 
 def seed(site: Site, at: datetime) -> None:
-    """Sends the shipped examples through the same doors that an EHR would use."""
+    """Sends the shipped examples through the same doors that an EHR would use, as if over the past days."""
     folder = profiles_folder() / "examples"
-    for row in json.loads((folder / "expected.json").read_text("utf-8")):
-        if row["door"] != "message" and "boundary" not in row["file"]:
-            send_example(site, folder, row["file"], row["door"], at)
+    rows = [row for row in json.loads((folder / "expected.json").read_text("utf-8")) if _is_for_demo(row)]
+    for place, row in enumerate(rows):
+        arrived = at - APART * (len(rows) - place)
+        body = folder.joinpath(*row["file"].split("/")).read_bytes()
+        receive(site, Incoming("local", "demo", f"demo-{row['file']}", body, arrived), row["door"])
 
 
-def send_example(site: Site, folder: Traversable, file: str, door: str, at: datetime) -> None:
-    body = folder.joinpath(*file.split("/")).read_bytes()
-    receive(site, Incoming("local", "demo", f"demo-{file}", body, at), door)
+def _is_for_demo(row: dict[str, Any]) -> bool:
+    """Messages have a door of their own; what lies on the boundary does so on one day only."""
+    return row["door"] != "message" and "boundary" not in row["file"]

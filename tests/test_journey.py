@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
-from referral_service.store.engine import Store, open_store
 from tests.serving import Server
 
 THIS_YEAR = datetime.now(UTC).year
@@ -28,20 +26,10 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     url = f"sqlite:///{tmp_path / 'journey.db'}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
-        _empty(open_store(url))
     running = Server(url, tmp_path)
     running.start()
     yield running
     running.stop()
-    if request.param == "postgresql":
-        _empty(open_store(url))
-
-
-def _empty(store: Store) -> None:
-    with store.writing() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    store.close()
 
 
 def test_two_referrals_find_their_queues_and_nothing_is_lost(server: Server) -> None:

@@ -4,6 +4,9 @@ words where a scope ends, all in ``data/triggers.tsv``.
 
 A sentence is swept once forward and once backward, so the cost is linear however many triggers and findings it holds.
 Where a list might end or go on ("no tremor, dystonia of the neck") the finding is marked unclear: a human decides.
+So is one in a general statement with nobody in it ("Dystonia is a common manifestation in Wilson's disease"): it says
+nothing of the patient, so it is no current indication and yields no code, but it does name dystonia, so it is not
+something else either.
 """
 
 from __future__ import annotations
@@ -15,7 +18,10 @@ from referral_service.coding.lexicon import Entry, Match, Trigger
 from referral_service.coding.text import LOOKS_BACK, Sentence
 from referral_service.referral import Assertion
 
-_ORDER = ("negated", "family", "historical", "unclear", "suspected")
+_ORDER = ("negated", "family", "historical", "general", "unclear", "suspected")
+_PERSONS = frozenset({"her", "hers", "him", "his", "my", "your", "our", "this", "mr", "mrs", "ms", "who", "old"})
+"""Words that show, beside the triggers for the patient, that a sentence is about somebody."""
+_UNCLEAR = {"general": Assertion.AFFIRMED, "unclear": Assertion.SUSPECTED}
 _PLAIN = "affirmed:plain"
 _ENDS, _GOES_ON = frozenset({"stop", "self"}), frozenset({"join", "after"})
 _AFTER_REACH = 6
@@ -70,24 +76,34 @@ def mentions_in(sentence: Sentence, matches: Sequence[Match], number: int) -> li
     _Forward(sentence, matches, said).sweep()
     _Backward(sentence, matches, said).sweep()
     current = any(_has(match, "current") for match in matches)
+    general = _general(sentence, matches)
     mentions = []
     for match, rules in zip(matches, said, strict=True):
         if match.entry is not None and match.entry.is_item:
-            assertion, rule, clear = _resolve(rules, current)
+            assertion, rule, clear = _resolve(rules, current, general)
             start, end = sentence[match.first].start, sentence[match.last].end
             mentions.append(Mention(match.entry, start, end, number, match.first, match.last, assertion, rule, clear))
     return mentions
 
 
-def _resolve(rules: dict[str, str], current: bool) -> tuple[Assertion, str, bool]:
+def _resolve(rules: dict[str, str], current: bool, general: str) -> tuple[Assertion, str, bool]:
     if "history" in rules and not current:
         rules.setdefault("historical", rules["history"])
+    if general:
+        rules["general"] = general
     for name in _ORDER:
         if name in rules:
-            if name == "unclear":
-                return Assertion.SUSPECTED, rules[name], False
+            if name in _UNCLEAR:
+                return _UNCLEAR[name], rules[name], False
             return Assertion(name), rules[name], True
     return Assertion.AFFIRMED, _PLAIN, True
+
+
+def _general(sentence: Sentence, matches: Sequence[Match]) -> str:
+    """The rule of a phrase that only textbooks use, in a sentence without a person; else empty."""
+    said = next((trigger.rule for match in matches for trigger in _of(match, "general")), "")
+    is_about_someone = any(_has(match, "self") for match in matches) or any(w.text in _PERSONS for w in sentence)
+    return "" if not said or is_about_someone else said
 
 
 def _has(match: Match, direction: str) -> bool:

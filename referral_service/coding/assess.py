@@ -22,15 +22,6 @@ _OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
 _ATC = "http://www.whocc.no/atc"
 _POINTS_HERE = frozenset({Kind.DYSTONIA, Kind.NEIGHBOUR})
 _MOVING = frozenset({Kind.DYSTONIA, Kind.NEIGHBOUR, Kind.MOVEMENT})
-_BY_KIND = (
-    ("only-neighbour", frozenset({Kind.NEIGHBOUR})),
-    ("movement-without-diagnosis", frozenset({Kind.MOVEMENT, Kind.TONE, Kind.RED_FLAG})),
-)
-_BY_ASSERTION = (
-    ("only-negated", Assertion.NEGATED),
-    ("only-family", Assertion.FAMILY),
-    ("only-historical", Assertion.HISTORICAL),
-)
 
 
 class Indication(StrEnum):
@@ -39,12 +30,40 @@ class Indication(StrEnum):
     ELSEWHERE = "elsewhere"
 
 
+class Why(StrEnum):
+    """Each way in which an indication is not a dystonia: closed, so that every one has its words for a human."""
+
+    ONLY_NEGATED = "only-negated"
+    ONLY_FAMILY = "only-family"
+    ONLY_HISTORICAL = "only-historical"
+    ONLY_NEIGHBOUR = "only-neighbour"
+    MOVEMENT_WITHOUT_DIAGNOSIS = "movement-without-diagnosis"
+    LANGUAGE_NOT_READ = "language-not-read"
+    ASSERTION_UNCLEAR = "assertion-unclear"
+    GENERAL_STATEMENT = "general-statement"
+    OTHER_REASON_UNSURE = "other-reason-unsure"
+    NO_READABLE_REASON = "no-readable-reason"
+    ELSEWHERE = "elsewhere"
+    BACKGROUND_BESIDE_OTHER_REASON = "background-beside-other-reason"
+
+
+_BY_KIND = (
+    (Why.ONLY_NEIGHBOUR, frozenset({Kind.NEIGHBOUR})),
+    (Why.MOVEMENT_WITHOUT_DIAGNOSIS, frozenset({Kind.MOVEMENT, Kind.TONE, Kind.RED_FLAG})),
+)
+_BY_ASSERTION = (
+    (Why.ONLY_NEGATED, Assertion.NEGATED),
+    (Why.ONLY_FAMILY, Assertion.FAMILY),
+    (Why.ONLY_HISTORICAL, Assertion.HISTORICAL),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """``why`` is a stable code when the indication is not a dystonia, else empty."""
+    """``why`` is absent exactly when the indication is a dystonia."""
 
     indication: Indication
-    why: str
+    why: Why | None
     code: CodePair | None
     alternatives: tuple[CodePair, ...]
     certainty: Certainty | None
@@ -78,11 +97,11 @@ def assess(facts: Sequence[Fact], vocabulary: Vocabulary, policy: Policy, age: A
 
 
 def _settled(readings: list[FactReading]) -> tuple[list[FactReading], bool]:
-    """A G24 code whose own words all speak against it counts as those words say."""
+    """A G24 code whose own words all speak against it counts as those words say; general statements say nothing."""
     said: dict[str, list[Found]] = {}
     for reading in readings:
         for found in reading.found:
-            if found.start is not None and found.meaning.kind is Kind.DYSTONIA:
+            if found.start is not None and found.meaning.kind is Kind.DYSTONIA and not found.is_general:
                 said.setdefault(reading.fact.concept, []).append(found)
     against = {concept: found[0] for concept, found in said.items() if not any(f.is_current for f in found)}
     settled = [replace(r, found=tuple(_against(f, against.get(r.fact.concept)) for f in r.found)) for r in readings]
@@ -104,41 +123,44 @@ def _indication(
     own: Sequence[FactReading],
     ours: Sequence[Candidate],
     background: Sequence[Candidate],
-) -> tuple[Indication, str]:
+) -> tuple[Indication, Why | None]:
     if ours:
-        return Indication.DYSTONIA, ""
+        return Indication.DYSTONIA, None
     why = _why_undetermined(own)
     if why:
         return Indication.UNDETERMINED, why
     if _is_elsewhere(own):
-        beside = any(f.meaning.kind in _POINTS_HERE and f.assertion.is_current
-                     for r in readings if r.fact.place is Place.BACKGROUND for f in r.found)  # fmt: skip
-        return (
-            (Indication.UNDETERMINED, "background-beside-other-reason")
-            if beside
-            else (Indication.ELSEWHERE, "elsewhere")
-        )
+        return _elsewhere(readings)
     if any(_is_reason(r) and r.is_elsewhere for r in own):
-        return Indication.UNDETERMINED, "other-reason-unsure"
+        return Indication.UNDETERMINED, Why.OTHER_REASON_UNSURE
     if background:
-        return Indication.DYSTONIA, ""
+        return Indication.DYSTONIA, None
     behind = [r for r in readings if r.fact.place in (Place.BACKGROUND, Place.FAMILY)]
-    return Indication.UNDETERMINED, _why_undetermined(behind) or "no-readable-reason"
+    return Indication.UNDETERMINED, _why_undetermined(behind) or Why.NO_READABLE_REASON
 
 
-def _why_undetermined(readings: Sequence[FactReading]) -> str:
-    """The reason why facts that name something near dystonia do not settle it; empty when they name nothing near."""
+def _elsewhere(readings: Sequence[FactReading]) -> tuple[Indication, Why]:
+    """Surely something else, unless dystonia or a neighbour stands in the background: that makes it a review."""
+    behind = (found for r in readings if r.fact.place is Place.BACKGROUND for found in r.found)
+    if any(found.meaning.kind in _POINTS_HERE and found.assertion.is_current for found in behind):
+        return Indication.UNDETERMINED, Why.BACKGROUND_BESIDE_OTHER_REASON
+    return Indication.ELSEWHERE, Why.ELSEWHERE
+
+
+def _why_undetermined(readings: Sequence[FactReading]) -> Why | None:
+    """The reason why facts that name something near dystonia do not settle it; None when they name nothing near."""
     found = [f for r in readings for f in r.found]
     of_dystonia = [f for f in found if f.meaning.kind is Kind.DYSTONIA]
     if any(not f.clear for f in of_dystonia):
-        return "assertion-unclear"
+        general = all(f.is_general for f in of_dystonia if not f.clear)
+        return Why.GENERAL_STATEMENT if general else Why.ASSERTION_UNCLEAR
     for why, assertion in _BY_ASSERTION:
         if any(f.assertion is assertion for f in of_dystonia):
             return why
     for why, kinds in _BY_KIND:
         if any(f.meaning.kind in kinds for f in found):
             return why
-    return "language-not-read" if any(r.is_foreign for r in readings) else ""
+    return Why.LANGUAGE_NOT_READ if any(r.is_foreign for r in readings) else None
 
 
 def _is_reason(reading: FactReading) -> bool:

@@ -39,6 +39,11 @@ class Found:
         return self.clear and self.assertion.is_current
 
     @property
+    def is_general(self) -> bool:
+        """Said of the condition as such and not of the patient."""
+        return self.rule.startswith("general:")
+
+    @property
     def evidence(self) -> Evidence:
         return Evidence(
             self.expression, self.meaning.finding, self.assertion, self.rule, self.start, self.end, self.text
@@ -101,7 +106,7 @@ def _other(
     left = [s[at] for s, found in zip(split, matched, strict=True) for m in found if not _is_silent(m)
             for at in range(m.first, m.last + 1)]  # fmt: skip
     if trap is not None:
-        return (trap.start, trap.end) if words.is_plain([word.text for word in left]) else None
+        return (trap.start, trap.end) if words.is_foreseen([word.text for word in left]) else None
     at = words.other_word([word.text for word in left])
     return None if at is None else (left[at].start, left[at].end)
 

@@ -1,7 +1,10 @@
 """Is a text English, and is it surely about something else? Small word tables, no guess.
 
-``rejected`` needs positive evidence: words of another field, nothing that might describe a movement, and no word that
-nobody foresaw beyond a small share. Everything short of that ends with a human.
+``rejected`` needs positive evidence: a word of another field, nothing that might describe a movement, and no word that
+nobody foresaw. Everything short of that ends with a human. A part of the body says nothing by itself ("ulcer of the
+left foot"), but beside any word that is not surely still it may be a description ("the foot goes over"), so it is let
+pass only among words of another field and plain ones. The neck, the eyelids, the jaw and the voice, where a dystonia
+often shows first as pain or weakness, always end with a human.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cache, lru_cache
+from itertools import pairwise
 
 from referral_service.coding.tables import table
 
@@ -19,13 +23,13 @@ class Tongue(StrEnum):
     UNSURE = "unsure"
 
 
-_ENGLISH = frozenset({"en", "known", "other", "watch"})
+_ENGLISH = frozenset({"en", "plain", "place", "known", "other", "part", "watch"})
+_STILL = frozenset({"plain", "place", "other", "part", "number"})
+"""Classes of words that describe no movement even beside a part of the body."""
 _OTHER_ENDINGS = (
     "itis", "oma", "ectomy", "scopy", "uria", "rrhoea", "rrhea", "aemia", "emia", "lithiasis", "cillin", "statin",
     "sartan", "prazole", "formin", "gliptin", "mycin", "plasty", "ostomy", "algia", "penia", "megaly", "gram",
 )  # fmt: skip
-_SHARE = 4
-"""One unknown word is let pass for so many words of another field."""
 
 
 @cache
@@ -35,7 +39,7 @@ def classes() -> Mapping[str, str]:
 
 @lru_cache(maxsize=4096)
 def class_of(word: str) -> str:
-    """``en``, ``known``, ``other``, ``watch``, ``number``, a language, ``foreign`` (letters), or empty when unknown."""
+    """A class of ``data/words.tsv``, ``number``, ``foreign`` (letters of another alphabet), or empty when unknown."""
     known = classes()
     if word in known:
         return known[word]
@@ -73,15 +77,29 @@ def tongue(words: Sequence[str], declared: str | None) -> Tongue:
 def other_word(words: Sequence[str]) -> int | None:
     """The first word of another field when the words are surely about something else, else None."""
     kinds = [class_of(word) for word in words]
-    others = [at for at, kind in enumerate(kinds) if kind == "other"]
-    unknown = sum(not kind or (kind not in _ENGLISH and kind != "number") for kind in kinds)
-    if not others or "watch" in kinds or unknown * _SHARE > len(others):
+    if "other" not in kinds or not _is_foreseen(kinds):
         return None
-    return others[0]
+    return kinds.index("other")
+
+
+def is_foreseen(words: Sequence[str]) -> bool:
+    """Every word is known English and none might describe a movement; also true of no words."""
+    return _is_foreseen([class_of(word) for word in words])
 
 
 def is_plain(words: Sequence[str]) -> bool:
     """English without a word that might describe a movement and mostly known: a remark that adds no reason."""
     kinds = [class_of(word) for word in words]
     unknown = sum(not kind for kind in kinds)
-    return "watch" not in kinds and unknown * 2 <= len(kinds)
+    return not _may_describe(kinds) and unknown * 2 <= len(kinds)
+
+
+def _is_foreseen(kinds: Sequence[str]) -> bool:
+    return not _may_describe(kinds) and all(kind in _ENGLISH or kind == "number" for kind in kinds)
+
+
+def _may_describe(kinds: Sequence[str]) -> bool:
+    """A foot is still in "ulcer in the foot", not in "foot in" nor in "the foot goes over"."""
+    if "watch" in kinds:
+        return True
+    return "part" in kinds and (not _STILL.issuperset(kinds) or ("part", "place") in pairwise(kinds))

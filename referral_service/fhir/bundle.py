@@ -122,7 +122,7 @@ class Envelope:
         requests = [entry for entry in self.entries if entry.type == "ServiceRequest"]
         if len(requests) == 1:
             return requests
-        return [entry for entry in requests if not _is_laboratory_or_imaging(entry.resource)]
+        return [entry for entry in requests if not is_laboratory_or_imaging(entry.resource)]
 
     def resolve(self, reference: object, source: Entry) -> Entry | None:
         """What a Reference element of ``source`` leads to within this request; None when it leads elsewhere."""
@@ -213,7 +213,7 @@ def _own_name(entry: Entry) -> list[str]:
     return [f"{entry.type}/{entry.resource['id']}"] if "id" in entry.resource else []
 
 
-def _is_laboratory_or_imaging(resource: Resource) -> bool:
+def is_laboratory_or_imaging(resource: Resource) -> bool:
     return any(
         (coding.get("system"), coding.get("code")) in _LABORATORY_OR_IMAGING
         for category in resource.get("category", [])

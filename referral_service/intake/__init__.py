@@ -6,8 +6,10 @@ Readable top to bottom; each step is one module of this room.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
 from referral_service.fhir.bundle import Envelope
 from referral_service.intake import finish
@@ -29,7 +31,8 @@ from referral_service.store.writes import Overtaken, overtaking
 __all__ = ["Answer", "Became", "Incoming", "Received", "Site", "preview", "receive", "receive_supporting"]
 
 BUNDLES = ("transaction", "batch", "collection", "document")
-_TRIES = 5
+_TRIES = 8
+_ONE_AT_A_TIME = Lock()
 T = TypeVar("T")
 
 
@@ -90,30 +93,33 @@ def _take(site: Site, incoming: Incoming, reading: Reading, is_atomic: bool) -> 
 
 
 def _again_when_overtaken(take: Callable[[], T]) -> T:
-    """Two that come at once with one key or for one resource: the second reads again and finds what the first wrote."""
+    """Two that come at once with one key or for one resource: the second reads again and finds what the first wrote.
+
+    Those that lost take turns, or of many that want the same all but one would lose again in every round.
+    """
+    with suppress(Overtaken):
+        return take()
     for _ in range(_TRIES):
-        try:
+        with suppress(Overtaken), _ONE_AT_A_TIME:
             return take()
-        except Overtaken:
-            continue
     words = "Others change the same resources at the same time; nothing was stored. Try again shortly."
     raise Fault(FaultKind.TRANSIENT, error("transient", "changed-meanwhile", words))
 
 
 def _with_whole_faults(reading: Reading) -> Reading:
     """Adds what is wrong with the request as a whole once it could be read."""
-    envelope = reading.envelope
-    if envelope is None or not envelope.is_bundle:
+    payload: Any = reading.payload
+    if not isinstance(payload, dict) or payload.get("resourceType") != "Bundle":
         return reading
-    faults: list[Issue] = []
-    if envelope.bundle_type not in BUNDLES:
-        faults.append(_wrong_bundle(envelope.bundle_type))
-    elif not _has_anything(envelope, reading):
+    kind, faults = payload.get("type"), list(reading.envelope_faults)
+    if isinstance(kind, str) and kind not in BUNDLES:
+        faults.append(_wrong_bundle(kind))
+    elif reading.envelope is not None and not _has_anything(reading.envelope, reading):
         faults.append(no_referral())
-    return Reading(reading.payload, None, tuple(faults), reading.entry_faults, reading.remarks) if faults else reading
+    return replace(reading, envelope=None, envelope_faults=tuple(faults)) if faults else reading
 
 
-def _wrong_bundle(kind: str | None) -> Issue:
+def _wrong_bundle(kind: str) -> Issue:
     door = "POST it to $process-message." if kind == "message" else f"Taken here: {', '.join(BUNDLES)}."
     return error(
         "not-supported", "bundle-type", f"A Bundle of this type is not taken at this address. {door}", "Bundle.type"

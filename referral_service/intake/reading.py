@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from referral_service.fhir import conformance, parse
-from referral_service.fhir.bundle import Entry, Envelope, Resource
+from referral_service.fhir.bundle import Entry, Envelope, Resource, is_laboratory_or_imaging
 from referral_service.fhir.reader import placer_identifier
 from referral_service.issues import Issue, error, errors_of
 
@@ -77,7 +77,7 @@ def read(body: bytes, expected: str | None = None, put_to: str | None = None) ->
 
 
 def readable_referrals(payload: Any) -> list[Resource]:
-    """The ServiceRequests that can be made out in a payload that may be faulty: one ledger row each."""
+    """The referrals that can be made out in a payload that may be faulty: one ledger row each."""
     if not isinstance(payload, dict):
         return []
     if payload.get("resourceType") == "ServiceRequest":
@@ -86,7 +86,16 @@ def readable_referrals(payload: Any) -> list[Resource]:
     resources = (
         [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     )
-    return [one for one in resources if isinstance(one, dict) and one.get("resourceType") == "ServiceRequest"]
+    requests = [one for one in resources if isinstance(one, dict) and one.get("resourceType") == "ServiceRequest"]
+    return requests if len(requests) == 1 else [one for one in requests if not _is_order_kept_beside(one)]
+
+
+def _is_order_kept_beside(resource: Resource) -> bool:
+    """Whether a resource that was not checked is surely a laboratory or imaging order."""
+    category = resource.get("category")
+    checked = conformance.check({"resourceType": "ServiceRequest", "category": category})
+    is_sound = not any(issue.is_error and issue.expression.startswith("ServiceRequest.category") for issue in checked)
+    return is_sound and is_laboratory_or_imaging({"category": category} if category is not None else {})
 
 
 def placer_if_readable(resource: Resource) -> str | None:

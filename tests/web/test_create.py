@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from referral_service.policy import load_policy
+from referral_service.store.tables import received
 from tests.shapes import (
     ADULT_BORN,
     CHILD_BORN,
@@ -39,7 +41,7 @@ TABLE: list[tuple[str, Resource, int, str, dict[str, int]]] = [
     ("revoked, unknown", referral(status="revoked"), 422, "not-active", ledger_of(rejected=1)),
     ("not to be done", referral(doNotPerform=True), 422, "do-not-perform", ledger_of(rejected=1)),
     ("an option", referral(intent="option"), 422, "intent-option", ledger_of(rejected=1)),
-    ("a broken wrist", referral(reason="Fracture of the wrist"), 422, "not-dystonia", ledger_of(rejected=1)),
+    ("a migraine", referral(reason="Migraine"), 422, "not-dystonia", ledger_of(rejected=1)),
     ("a group", referral(subject={"reference": "Group/g"}), 422, "subject-not-patient", ledger_of(refused=1)),
     ("a device", referral(subject={"reference": "Device/d"}), 422, "subject-not-patient", ledger_of(refused=1)),
     ("a wrong code", referral(status="banana"), 400, "code-not-in-value-set", ledger_of(refused=1)),
@@ -64,7 +66,7 @@ def test_each_disposition_has_its_answer_and_its_row(
 
 
 def test_everything_wrong_with_an_inactive_request_is_said_at_once(caller: Caller) -> None:
-    answer = caller.create(referral(status="completed", doNotPerform=True, intent="option", reason="Wrist fracture"))
+    answer = caller.create(referral(status="completed", doNotPerform=True, intent="option", reason="Migraine"))
     assert rules(answer.json) == [
         ("not-active", "ServiceRequest.status"),
         ("do-not-perform", "ServiceRequest.doNotPerform"),
@@ -180,13 +182,9 @@ def test_after_the_task_has_ended_other_content_is_a_new_referral_linked_to_the_
     second = caller.create(referral(priority="urgent"))
     assert second.status_code == 201
     assert caller.sums() == ledger_of(routed=2)
-    linked = [
-        one["resource"]["entity"]
-        for one in caller.read("Provenance")["entry"]
-        if "entity" in one["resource"]
-    ] if caller.get("Provenance").status_code == 200 else None
-    if linked is not None:
-        assert linked == [[{"role": "revision", "what": {"reference": f"ServiceRequest/{first.json['id']}"}}]]
+    assert [one["entity"] for one in caller.stored("Provenance") if "entity" in one] == [
+        [{"role": "revision", "what": {"reference": f"ServiceRequest/{first.json['id']}"}}]
+    ]
     assert caller.create(referral(priority="urgent")).json["id"] == second.json["id"]
     assert caller.create(referral(priority="stat")).status_code == 409
     long = "9" * 300
@@ -232,7 +230,9 @@ def test_if_none_exist_answers_with_the_one_that_matches_whatever_the_body(calle
     assert caller.sums() == ledger_of(routed=1)
 
 
-@pytest.mark.parametrize("query", ["status=active", "identifier=A-1", "identifier=s|1&status=active", "x", "identifier"])
+@pytest.mark.parametrize(
+    "query", ["status=active", "identifier=A-1", "identifier=s|1&status=active", "x", "identifier"]
+)
 def test_if_none_exist_takes_identifiers_only(caller: Caller, query: str) -> None:
     answer = caller.create(referral(), If_None_Exist=query)
     assert (answer.status_code, rules(answer.json)) == (400, [("condition-not-supported", "")])
@@ -259,10 +259,6 @@ def test_the_receipt_of_a_replay_tells_of_the_first(caller: Caller) -> None:
 
 
 def test_the_text_of_what_was_not_taken_is_kept(caller: Caller) -> None:
-    from sqlalchemy import select
-
-    from referral_service.store.tables import received
-
     texts = [b"{", json.dumps(referral(status="draft")).encode()]
     for text in texts:
         caller.create(text)
@@ -273,7 +269,7 @@ def test_the_text_of_what_was_not_taken_is_kept(caller: Caller) -> None:
 
 def test_a_red_flag_puts_the_emergency_words_wherever_this_answer_speaks(caller: Caller) -> None:
     notice = load_policy().notice
-    danger = "Acute laryngeal dystonia with stridor after haloperidol"
+    danger = "Laryngeal dystonia with stridor"
     taken = caller.create(referral(reason=danger), Prefer="return=OperationOutcome")
     rejected = caller.create(referral("A-2", reason=danger, status="draft"))
     refused = caller.create(referral("A-3", reason=danger, intent="banana"))

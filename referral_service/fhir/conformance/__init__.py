@@ -1,10 +1,11 @@
-"""Whether JSON is valid FHIR R4 (4.0.1), by HL7's own definitions: every fault, in one walk.
+"""Whether JSON is valid FHIR R4 (4.0.1), by HL7's own definitions and the profiles of the package.
 
-https://hl7.org/fhir/R4/validation.html
+Every fault, in one walk. https://hl7.org/fhir/R4/validation.html
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from referral_service.fhir.conformance.compiler import walk_resource
@@ -16,16 +17,19 @@ from referral_service.issues import Issue, error
 __all__ = ["check"]
 
 
-def check(payload: Json) -> list[Issue]:
+def check(payload: Json, profiles: Iterable[str] = ()) -> list[Issue]:
     """The faults of a resource with all that is nested in it, in document order; what an object as a whole lacks
     follows what stands in it. Whatever JSON comes in, it is judged, never raised at.
+
+    ``profiles`` are canonicals that the resource is judged by beside those it claims in ``meta.profile``. What breaks
+    a profile but not R4 has the rule ``profile``; ``profile-unknown`` is an error for ``profiles``, a warning for claims.
     """
     given: Any = payload
     named = given.get("resourceType") if isinstance(given, dict) else None
     root = named if isinstance(named, str) and named in resource_types() else ""
     findings = Findings()
     try:
-        walk_resource(payload, root, findings, {})
+        walk_resource(payload, root, findings, {}, tuple(profiles))
     except EnoughError:
         pass
     except RecursionError:

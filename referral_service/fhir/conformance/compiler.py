@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from referral_service.fhir.conformance import bindings, bundle_rules, contained, fields, invariants, references, table
+from referral_service.fhir.conformance import (
+    advice,
+    bindings,
+    bundle_rules,
+    claims,
+    contained,
+    fhirpath,
+    fields,
+    invariants,
+    narrative,
+    references,
+    table,
+)
 from referral_service.fhir.conformance.fields import Check, Walk
 from referral_service.fhir.conformance.primitives import LOCAL_TARGETS, PRIMITIVES, Primitive
 from referral_service.fhir.conformance.scope import Findings, Object, Scope
@@ -61,9 +73,29 @@ def rules_of(owner: Definition, parent: str) -> Iterator[Rule]:
     if owner.name == "Bundle" and not parent:
         yield bundle_rules.judge
     for constraint in owner.constraints:
-        rule = invariants.rule_for(constraint) if constraint.path == parent else None
+        rule = constraint_rule(constraint) if constraint.path == parent else None
         if rule is not None:
             yield rule
+    for element in table.children(owner, parent):
+        yield from primitive_rules(owner, element)
+
+
+def constraint_rule(constraint: table.Constraint) -> Rule | None:
+    """As a closure where there is one, else as FHIRPath."""
+    if (constraint.owner, constraint.key) in invariants.ELSEWHERE:
+        return None
+    return invariants.rule_for(constraint) or fhirpath.rule_for(constraint)
+
+
+def primitive_rules(owner: Definition, element: Element) -> Iterator[Rule]:
+    """Constraints and advice on what is not an object: judged from the object that it stands in."""
+    codes = [ref.code for ref in element.types]
+    if codes == ["code"] and element.strength in advice.SEVERITIES and table.value_set(element.value_set):
+        yield advice.CodeAdvice(element.name, element.value_set, element.strength)
+    if len(codes) == 1 and codes[0] in PRIMITIVES:
+        for constraint in owner.own_constraints:
+            if constraint.path == element.path and (owner.name, constraint.key) not in invariants.ELSEWHERE:
+                yield from fhirpath.rules_for_primitive(constraint, element.name)
 
 
 def fields_of(owner: Definition, element: Element, name: str, ref: TypeRef) -> dict[str, Check]:
@@ -81,9 +113,12 @@ def fields_of(owner: Definition, element: Element, name: str, ref: TypeRef) -> d
 
 def primitive_fields(element: Element, name: str, primitive: Primitive) -> dict[str, Check]:
     accepts, explain = primitive.accepts, fields.explain_primitive(primitive)
-    allowed = bindings.codes_of(element.value_set) if primitive.name == "code" and element.value_set else None
+    bound = element.strength == "required" and primitive.name == "code"
+    allowed = bindings.codes_of(element.value_set) if bound else None
     if allowed is not None:
         accepts, explain = allowed.__contains__, bindings.explain_code(element.value_set)
+    if primitive.name == "xhtml":
+        accepts, explain = narrative.is_sound, narrative.explainer(explain)
     local = primitive.name in LOCAL_TARGETS
     of_class = str if primitive.json == "string" else None
     check: Check
@@ -114,10 +149,12 @@ def extra_rules(owner: Definition, element: Element, ref: TypeRef) -> Iterator[R
     """What holds for a data type only where it stands."""
     if ref.code == "Reference":
         yield references.rule_for(ref.narrowed)
-    if ref.code == "CodeableConcept" and table.value_set(element.value_set):
+    if ref.code == "CodeableConcept" and element.strength == "required" and table.value_set(element.value_set):
         yield bindings.ConceptBinding(element.value_set)
+    if ref.code in advice.CODED and element.strength in advice.SEVERITIES and table.value_set(element.value_set):
+        yield advice.Advice(element.value_set, element.strength)
     for constraint in owner.own_constraints:
-        rule = invariants.rule_for(constraint) if constraint.path == element.path else None
+        rule = constraint_rule(constraint) if constraint.path == element.path else None
         if rule is not None:
             yield rule
 
@@ -144,7 +181,9 @@ def resource_shape(value: Any, path: str, findings: Findings) -> Shape | None:
     return None
 
 
-def walk_resource(value: Any, path: str, findings: Findings, urns: dict[str, str]) -> None:
+def walk_resource(
+    value: Any, path: str, findings: Findings, urns: dict[str, str], asked: Iterable[str] = ()
+) -> None:
     """A resource that holds its own contained ones: the body itself, or an entry or parameter of it."""
     shape = resource_shape(value, path, findings)
     if shape is None:
@@ -153,6 +192,10 @@ def walk_resource(value: Any, path: str, findings: Findings, urns: dict[str, str
     shape.walk(value, path, scope)
     if scope.contained:
         contained.unreferenced(value, path, scope)
+    if "meta" in value:
+        claims.judge_claimed(value, path, scope)
+    if asked:
+        claims.judge_asked(asked, value, path, scope)
 
 
 def nested_resource(name: str) -> Check:
@@ -174,6 +217,13 @@ def contained_resources(value: Any, owner: Object, path: str, scope: Scope) -> N
             contained.judge(item, place, scope, seen)
         shape = resource_shape(item, place, scope.findings)
         if shape is not None:
-            scope.inside = place
-            shape.walk(item, place, scope)
-            scope.inside = ""
+            walk_contained(item, shape, place, scope)
+
+
+def walk_contained(value: Object, shape: Shape, place: str, scope: Scope) -> None:
+    container = scope.resource
+    scope.inside, scope.resource = place, value
+    shape.walk(value, place, scope)
+    if "meta" in value:
+        claims.judge_claimed(value, place, scope)
+    scope.inside, scope.resource = "", container

@@ -24,6 +24,9 @@ BACKBONES = frozenset({"BackboneElement", "Element"})
 INHERITED = (".id", ".extension", ".modifierExtension")
 LONGEST_DATA_ELEMENT = 61
 """The id of a data element is "de-" and its path, and an id has at most 64 characters; longer paths have none."""
+STRENGTHS = ("required", "extensible", "preferred")
+MOST_ADVISED = 500
+"""Value sets that only advise are left out when longer, such as all document types of LOINC."""
 LEAST = {"EvidenceVariable.characteristic": 1}
 """Backbones whose minimum the package has changed (https://hl7.org/fhir/R4/evidencevariable.html)."""
 
@@ -113,8 +116,8 @@ def element_row(element: Definition, name: str) -> list[Any]:
         types = [type_entry(entry) for entry in element.get("type", [])]
     binding = element.get("binding", {})
     row: list[Any] = [path, LEAST.get(element["path"], element["min"]), element["max"], types]
-    if binding.get("strength") == "required":
-        row.append(binding["valueSet"].partition("|")[0])
+    if "valueSet" in binding and binding.get("strength") in STRENGTHS:
+        row += [binding["valueSet"].partition("|")[0], binding["strength"]]
     return row
 
 
@@ -167,37 +170,82 @@ def codes_in(concepts: Iterable[Definition]) -> Iterator[str]:
         yield from codes_in(concept.get("concept", []))
 
 
-def expansion(value_set: Definition, code_systems: dict[str, Definition]) -> dict[str, list[str]] | None:
-    """Codes by system; ``None`` when the package does not hold them all, and the binding is left open."""
-    found: dict[str, list[str]] = {}
-    compose = value_set["compose"]
-    if compose.get("exclude"):
+def codes_under(concepts: Iterable[Definition], root: str, below: bool = False) -> Iterator[str]:
+    """A concept and those it subsumes: nested in it, or naming it or one of them as their parent."""
+    named: set[str] = {root} if below else set()
+    for concept in concepts:
+        parents = {each.get("valueCode") for each in concept.get("property", []) if each["code"] == "subsumedBy"}
+        inside = below or concept["code"] == root or bool(parents & ({root} | named))
+        if inside:
+            named.add(concept["code"])
+            yield concept["code"]
+        yield from codes_under(concept.get("concept", []), root, inside)
+
+
+def filtered(system: Definition, filters: list[Definition]) -> list[str] | None:
+    (only, *others) = filters
+    if others or only["property"] != "concept" or only["op"] not in ("is-a", "descendent-of"):
         return None
-    for include in compose["include"]:
-        if include.get("filter") or include.get("valueSet"):
-            return None
-        system = code_systems.get(include["system"], {})
-        concepts = include.get("concept") or (system.get("concept") if system.get("content") == "complete" else None)
-        if not concepts:
-            return None
-        found.setdefault(include["system"], []).extend(codes_in(concepts))
-    return found
+    found = dict.fromkeys(codes_under(system.get("concept", []), only["value"]))
+    return [code for code in found if only["op"] == "is-a" or code != only["value"]]
 
 
-def value_sets(folder: Path, wanted: set[str]) -> dict[str, dict[str, list[str]]]:
-    by_url: dict[str, Definition] = {}
+def included(include: Definition, known: dict[str, Definition]) -> dict[str, list[str]] | None:
+    if "valueSet" in include:
+        return united(known, include["valueSet"]) if "system" not in include else None
+    system = known.get(include["system"], {})
+    if "concept" in include:
+        return {include["system"]: list(codes_in(include["concept"]))}
+    if system.get("content") != "complete":
+        return None
+    codes = filtered(system, include["filter"]) if "filter" in include else list(codes_in(system.get("concept", [])))
+    return {include["system"]: codes} if codes else None
+
+
+def united(known: dict[str, Definition], urls: list[str]) -> dict[str, list[str]] | None:
+    """Several sets of one include are an intersection, which no R4 value set at hand needs."""
+    plain = [url.partition("|")[0] for url in urls]
+    return expansion(known[plain[0]], known) if len(plain) == 1 and plain[0] in known else None
+
+
+def expansion(value_set: Definition, known: dict[str, Definition]) -> dict[str, list[str]] | None:
+    """Codes by system; ``None`` when the package does not hold them all, and the binding is left open."""
+    found: dict[str, dict[str, None]] = {}
+    compose = value_set.get("compose", {})
+    for include in compose.get("include", ()):
+        codes = included(include, known)
+        if codes is None:
+            return None
+        for system, each in codes.items():
+            found.setdefault(system, {}).update(dict.fromkeys(each))
+    for exclude in compose.get("exclude", ()):
+        if exclude.keys() != {"system", "concept"}:
+            return None
+        for code in codes_in(exclude["concept"]):
+            found.get(exclude["system"], {}).pop(code, None)
+    return {system: list(each) for system, each in found.items() if each} or None
+
+
+def value_sets(folder: Path, required: set[str], advised: set[str]) -> dict[str, dict[str, list[str]]]:
+    known: dict[str, Definition] = {}
     for name in ("v2-tables.json", "v3-codesystems.json", "valuesets.json"):
-        by_url |= {resource["url"]: resource for resource in resources_in(folder, name)}
-    expanded = ((url, expansion(by_url[url], by_url)) for url in sorted(wanted & by_url.keys()))
-    return {url: codes for url, codes in expanded if codes}
+        known |= {resource["url"]: resource for resource in resources_in(folder, name)}
+    expanded = ((url, expansion(known[url], known)) for url in sorted((required | advised) & known.keys()))
+    return {
+        url: codes
+        for url, codes in expanded
+        if codes and (url in required or sum(map(len, codes.values())) <= MOST_ADVISED)
+    }
 
 
 def table(package: Path) -> Definition:
     folder = package / "dist" / "fhir" / "r4"
     official = elements_by_path(folder)
     types = {each["name"]: type_row(each, official) for each in structure_definitions(folder)}
-    wanted = {row[4] for each in types.values() for row in each.get("elements", []) if len(row) > 4}
-    return {"version": VERSION, "types": types, "valueSets": value_sets(folder, wanted)}
+    bound = {(row[4], row[5]) for each in types.values() for row in each.get("elements", []) if len(row) > 4}
+    required = {url for url, strength in bound if strength == "required"}
+    advised = {url for url, _ in bound} - required
+    return {"version": VERSION, "types": types, "valueSets": value_sets(folder, required, advised)}
 
 
 def write(package: Path, target: Path = TARGET) -> None:

@@ -230,6 +230,7 @@ HOLDS: dict[tuple[str, str], Holds] = {
     ("Organization", "org-3"): lambda value: value.get("use") != "home",
     ("Parameters", "inv-1"): parameter_is_one,
     ("Patient", "pat-1"): one_of("name", "telecom", "address", "organization"),
+    ("Questionnaire", "que-7"): lambda value: value.get("operator") != "exists" or has(value, "answerBoolean"),
     ("QuestionnaireResponse", "qrs-1"): not_both("answer", "item"),
     ("ServiceRequest", "prr-1"): needs("orderDetail", "code"),
     ("Task", "inv-1"): lambda value: not surely_after(value.get("authoredOn"), value.get("lastModified")),
@@ -238,6 +239,8 @@ HOLDS: dict[tuple[str, str], Holds] = {
 ELSEWHERE = frozenset(
     {
         ("Element", "ele-1"),
+        ("Narrative", "txt-1"),
+        ("Narrative", "txt-2"),
         ("Reference", "ref-1"),
         ("SimpleQuantity", "sqty-1"),
         *(("DomainResource", f"dom-{number}") for number in (2, 3, 4, 5)),

@@ -120,7 +120,7 @@ _PRIMITIVES = (
         re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch,
         "a UUID in lower case: urn:uuid:...",
     ),
-    Primitive("xhtml", "string", re.compile(r"\s*<div[\s/>]").match, "an XHTML div"),
+    Primitive("xhtml", "string", _TEXT, "an XHTML div"),
     Primitive("@id", "string", re.compile(r"[A-Za-z0-9\-.]{1,64}").fullmatch, "an id: 1 to 64 of A-Z a-z 0-9 - ."),
     Primitive("@string", "string", _URI, "an id without blanks"),
     Primitive("@uri", "string", _URI, "a URI without blanks"),

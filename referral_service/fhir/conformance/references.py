@@ -81,3 +81,20 @@ def local_type(literal: str, path: str, scope: Scope) -> str | None:
         return None
     target = scope.contained[literal[1:]]
     return target if target.__class__ is str else None
+
+
+def type_of_target(value: Object, scope: Scope) -> str | None:
+    """The R4 type that a Reference points at, as far as it can be told; what is wrong with it is told elsewhere."""
+    literal, stated = value.get("reference"), value.get("type")
+    kind: object = None
+    if literal.__class__ is str and literal:
+        if literal[0] == "#":
+            kind = scope.contained.get(literal[1:]) if literal != "#" else scope.resource_type
+        elif literal.startswith("urn:"):
+            kind = scope.urns.get(literal)
+        else:
+            found = _TYPE_AND_ID.search(literal) or _CONDITIONAL.match(literal)
+            kind = found[1] if found else None
+    if kind is None and stated.__class__ is str:
+        kind = stated.removeprefix(_R4_TYPES)
+    return kind if isinstance(kind, str) and kind in table.resource_types() else None

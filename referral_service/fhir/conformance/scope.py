@@ -30,6 +30,10 @@ CODES = {
     "contained-rule": "invariant",
     "invariant": "invariant",
     "bundle-rule": "invariant",
+    "narrative": "invalid",
+    "profile": "invariant",
+    "profile-unknown": "not-found",
+    "not-judged": "too-costly",
 }
 """Our stable code to FHIR's issue type, https://hl7.org/fhir/R4/valueset-issue-type.html."""
 
@@ -39,15 +43,18 @@ class EnoughError(Exception):
 
 
 class Findings:
-    """The issues of one call, in the order of the document."""
+    """The issues of one call, in the order of the document, and what they cost so far where that has a limit."""
 
-    __slots__ = ("issues",)
+    __slots__ = ("effort", "issues", "told")
 
     def __init__(self) -> None:
         self.issues: list[Issue] = []
+        self.effort = 0
+        self.told: set[str] = set()
 
-    def add(self, rule: str, path: str, words: str, severity: Severity = Severity.ERROR) -> None:
-        self.issues.append(Issue(severity, CODES[rule], rule, words, path))
+    def add(self, rule: str, path: str, words: str, severity: Severity = Severity.ERROR, code: str = "") -> None:
+        """``code`` is FHIR's, where the rule alone does not tell it."""
+        self.issues.append(Issue(severity, code or CODES[rule], rule, words, path))
         if len(self.issues) >= MAX_ISSUES:
             self.issues.append(too_many(path.partition(".")[0]))
             raise EnoughError
@@ -58,13 +65,15 @@ class Scope:
 
     ``contained`` maps the local ids to resource types; ``fragments`` are the local ids referred to; ``inside`` the path
     of the contained resource being walked, if any; ``homeward`` those that refer to their container (``#``); ``urns``
-    the types of a Bundle's entries that are named by URN rather than by an address that tells the type.
+    the types of a Bundle's entries that are named by URN rather than by an address that tells the type; ``resource``
+    what FHIRPath calls ``%resource``: the one being walked, also when it is contained.
     """
 
-    __slots__ = ("contained", "findings", "fragments", "homeward", "inside", "resource_type", "urns")
+    __slots__ = ("contained", "findings", "fragments", "homeward", "inside", "resource", "resource_type", "urns")
 
     def __init__(self, findings: Findings, resource: Object, resource_type: str, urns: dict[str, str]) -> None:
         self.findings = findings
+        self.resource = resource
         self.resource_type = resource_type
         self.contained = local_types(resource)
         self.fragments: set[str] = set()

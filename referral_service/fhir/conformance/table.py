@@ -25,7 +25,10 @@ class TypeRef:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """``parent`` and ``name`` relative to the type; ``name`` ends in ``[x]`` when the type is a choice."""
+    """``parent`` and ``name`` relative to the type; ``name`` ends in ``[x]`` when the type is a choice.
+
+    ``strength`` is that of the binding to ``value_set``: required, extensible or preferred.
+    """
 
     parent: str
     name: str
@@ -34,6 +37,7 @@ class Element:
     forbidden: bool
     types: tuple[TypeRef, ...]
     value_set: str
+    strength: str
 
     @property
     def path(self) -> str:
@@ -95,8 +99,9 @@ def definition(name: str) -> Definition:
     )
 
 
-def _element(path: str, least: int, most: str, types: list[str | list[str]], value_set: str = "") -> Element:
+def _element(path: str, least: int, most: str, types: list[str | list[str]], *binding: str) -> Element:
     parent, _, name = path.rpartition(".")
+    value_set, strength = binding or ("", "")
     return Element(
         parent=parent,
         name=name,
@@ -105,6 +110,7 @@ def _element(path: str, least: int, most: str, types: list[str | list[str]], val
         forbidden=most == "0",
         types=tuple(_type_ref(each) for each in types),
         value_set=value_set,
+        strength=strength,
     )
 
 
