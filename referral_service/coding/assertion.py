@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from referral_service.coding.lexicon import Entry, Match, Trigger
 from referral_service.coding.text import LOOKS_BACK, Sentence
@@ -31,8 +32,7 @@ _CLOSE = frozenset({"like", "v", "vs", "versus", "possible", "possibly", "probab
 _SELDOM_CROSSES = frozenset({"unclear", "suspected", "historical", "history"})
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
+class Mention(NamedTuple):
     """One finding, drug, site or cause in a text, and how it is meant. ``clear`` is False when that is in doubt."""
 
     entry: Entry
@@ -75,8 +75,9 @@ def mentions_in(sentence: Sentence, matches: Sequence[Match], number: int) -> li
     said: list[dict[str, str]] = [{} for _ in matches]
     _Forward(sentence, matches, said).sweep()
     _Backward(sentence, matches, said).sweep()
-    current = any(_has(match, "current") for match in matches)
-    general = _general(sentence, matches)
+    directions = frozenset().union(*(match.entry.directions for match in matches if match.entry is not None))
+    current = "current" in directions
+    general = _general(sentence, matches) if "general" in directions and "self" not in directions else ""
     mentions = []
     for match, rules in zip(matches, said, strict=True):
         if match.entry is not None and match.entry.is_item:
@@ -87,6 +88,8 @@ def mentions_in(sentence: Sentence, matches: Sequence[Match], number: int) -> li
 
 
 def _resolve(rules: dict[str, str], current: bool, general: str) -> tuple[Assertion, str, bool]:
+    if not rules and not general:
+        return Assertion.AFFIRMED, _PLAIN, True
     if "history" in rules and not current:
         rules.setdefault("historical", rules["history"])
     if general:
@@ -101,9 +104,9 @@ def _resolve(rules: dict[str, str], current: bool, general: str) -> tuple[Assert
 
 def _general(sentence: Sentence, matches: Sequence[Match]) -> str:
     """The rule of a phrase that only textbooks use, in a sentence without a person; else empty."""
-    said = next((trigger.rule for match in matches for trigger in _of(match, "general")), "")
-    is_about_someone = any(_has(match, "self") for match in matches) or any(w.text in _PERSONS for w in sentence)
-    return "" if not said or is_about_someone else said
+    if any(word.text in _PERSONS for word in sentence):
+        return ""
+    return next(trigger.rule for match in matches for trigger in _of(match, "general"))
 
 
 def _has(match: Match, direction: str) -> bool:
@@ -123,8 +126,9 @@ class _Forward:
         self.sentence, self.matches, self.said = sentence, matches, said
         self.active: dict[str, _Active] = {}
         self.outer: list[dict[str, _Active]] = []
-        self.segments, self.segment_of = _segments(sentence, matches)
-        self.goes_on = _goes_on(self.segments)
+        self.segments: list[_Segment] = []
+        self.segment_of: list[int] = []
+        self.goes_on: list[bool] = []
         self.questioned = _is_question(sentence, matches)
 
     def sweep(self) -> None:
@@ -194,6 +198,9 @@ class _Forward:
         return any(_of(match, "before") for match in self.matches[max(at - 1, 0) : at + 1])
 
     def comma(self, at: int) -> None:
+        if not self.segments:
+            self.segments, self.segment_of = _segments(self.sentence, self.matches)
+            self.goes_on = _goes_on(self.segments)
         here = self.segment_of[at]
         segment, last = self.segments[here], self.segments[here - 1] if here else _Segment()
         kept: dict[str, _Active] = {}
@@ -232,10 +239,9 @@ class _Backward:
         entry = match.entry
         if entry.directions & _ENDS and "after" not in entry.directions:
             self.active.clear()
-        for trigger in _of(match, "after"):
-            self.open(trigger, match)
-        if _of(match, "relative") and self.is_named_after(at):
-            self.open(_of(match, "relative")[0], match)
+        for trigger in entry.triggers:
+            if trigger.direction == "after" or (trigger.direction == "relative" and self.is_named_after(at)):
+                self.open(trigger, match)
         if entry.meanings or entry.causes or entry.site:
             self.mark(at, match, counts=bool(entry.meanings))
         elif self.used and not entry.directions & _GOES_ON:
@@ -283,11 +289,12 @@ def _segments(sentence: Sentence, matches: Sequence[Match]) -> tuple[list[_Segme
 
 
 def _count(segment: _Segment, match: Match, sentence: Sentence) -> None:
-    joins = _has(match, "join")
-    if match.entry is not None and match.entry.meanings:
+    entry = match.entry
+    joins = entry is not None and "join" in entry.directions
+    if entry is not None and entry.meanings:
         segment.items += 1
         segment.starts_with_item = segment.starts_with_item or segment.first
-    elif not joins and not (match.entry is not None and match.entry.site):
+    elif not joins and not (entry is not None and entry.site):
         segment.others += 1
     segment.closes = segment.closes or sentence[match.first].text in ("or", "nor")
     segment.first = segment.first and joins

@@ -104,6 +104,8 @@ def _settled(readings: list[FactReading]) -> tuple[list[FactReading], bool]:
             if found.start is not None and found.meaning.kind is Kind.DYSTONIA and not found.is_general:
                 said.setdefault(reading.fact.concept, []).append(found)
     against = {concept: found[0] for concept, found in said.items() if not any(f.is_current for f in found)}
+    if not against:
+        return readings, False
     settled = [replace(r, found=tuple(_against(f, against.get(r.fact.concept)) for f in r.found)) for r in readings]
     changed = any(new is not old for a, b in zip(settled, readings, strict=True)
                   for new, old in zip(a.found, b.found, strict=True))  # fmt: skip
@@ -115,7 +117,7 @@ def _against(found: Found, words: Found | None) -> Found:
     if words is None or not coded:
         return found
     assertion = stronger(found.assertion, words.assertion)
-    return replace(found, assertion=assertion, clear=words.clear, rule="text-against-code")
+    return found._replace(assertion=assertion, clear=words.clear, rule="text-against-code")
 
 
 def _indication(

@@ -33,7 +33,7 @@ class Surroundings:
         self.sites: dict[int, list[Mention]] = {}
         self.drugs: dict[int, list[Mention]] = {}
         self.causes: dict[int, list[Mention]] = {}
-        self.kinds: set[tuple[str, str]] = set()
+        self.kinds: set[str] = set()
         for mention in mentions:
             if mention.assertion in _OTHERS:
                 continue
@@ -43,7 +43,7 @@ class Surroundings:
                 self.drugs.setdefault(mention.sentence, []).append(mention)
             if mention.entry.causes:
                 self.causes.setdefault(mention.sentence, []).append(mention)
-                self.kinds.update(mention.entry.causes)
+                self.kinds.update(kind for kind, _ in mention.entry.causes)
         self.courses = {n: _course(causes) for n, causes in self.causes.items()}
         self.stated = {n for n, drugs in self.drugs.items() if _is_stated(drugs, self.causes.get(n, ()))}
         self.alone = {n for n, causes in self.causes.items() if any(_is(c, "drug-alone") for c in causes)}
@@ -56,7 +56,9 @@ class Surroundings:
         return self.courses.get(sentence, "")
 
     def nearest_site(self, mention: Mention) -> Site | None:
-        sites = self.sites.get(mention.sentence, [])
+        sites = self.sites.get(mention.sentence)
+        if not sites:
+            return None
         at = bisect(sites, mention.word, key=lambda site: site.word)
         near = [site for site in sites[max(at - 1, 0) : at + 1] if abs(site.word - mention.word) <= _NEAR_SITE]
         best = min(near, key=lambda site: abs(site.word - mention.word), default=None)

@@ -8,7 +8,8 @@ that says more over G24.9. Source: ICD-10-CM Tabular List G24 and the Index unde
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from referral_service.coding.cause import Site, Surroundings, drug_code, is_narrowing, sites_of
 from referral_service.coding.concepts import Kind, Meaning, Vocabulary
@@ -21,8 +22,7 @@ _RANKS = {"G24.02": 0, "G24.01": 0, "G24.09": 0, "G24.1": 2, "G24.3": 3, "G24.4"
 _LAST = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A finding with the code that its surroundings narrow it to."""
 
     found: Found
@@ -94,12 +94,12 @@ def _candidate(
 def _by_drug(plain: Candidate, course: str, policy: Policy) -> Candidate:
     meaning = plain.found.meaning
     if meaning.kind is not Kind.DYSTONIA:
-        return replace(plain, contested=True, alternatives=())
+        return plain._replace(contested=True, alternatives=())
     if plain.code.startswith(_DRUG) or plain.code == _GENETIC:
         return plain
     code = drug_code(plain.code, plain.found.text or "", course, policy.contestable.get("tardive-dystonia", "G24.09"))
     kept = () if plain.code == _UNSPECIFIED else (plain.code,)
-    return replace(plain, code=code, contested=bool(kept), alternatives=kept, generic=False, broad=False)
+    return plain._replace(code=code, contested=bool(kept), alternatives=kept, generic=False, broad=False)
 
 
 def _narrowed(plain: Candidate, around: Surroundings, sites: Sequence[Site]) -> Candidate:
@@ -108,14 +108,13 @@ def _narrowed(plain: Candidate, around: Surroundings, sites: Sequence[Site]) -> 
     if plain.code != _UNSPECIFIED:
         focal = plain.broad and "focal" in (plain.found.text or "").lower()
         fits = focal and site is not None and is_narrowing(site)
-        return replace(plain, code=site.code, broad=False) if fits and site else plain
-    kinds = {kind for kind, _ in around.kinds}
-    if "genetic" in kinds:
-        return replace(plain, code=_GENETIC, generic=False, contested=True, alternatives=(_UNSPECIFIED,))
+        return plain._replace(code=site.code, broad=False) if fits and site else plain
+    if "genetic" in around.kinds:
+        return plain._replace(code=_GENETIC, generic=False, contested=True, alternatives=(_UNSPECIFIED,))
     if site is not None:
-        return replace(plain, code=site.code, generic=False, contested=False, alternatives=())
-    if "acquired" in kinds:
-        return replace(plain, code=_OTHER, generic=False, contested=True, broad=True, alternatives=(_UNSPECIFIED,))
+        return plain._replace(code=site.code, generic=False, contested=False, alternatives=())
+    if "acquired" in around.kinds:
+        return plain._replace(code=_OTHER, generic=False, contested=True, broad=True, alternatives=(_UNSPECIFIED,))
     return plain
 
 

@@ -85,15 +85,17 @@ class Lexicon:
 
     def matches(self, sentence: Sentence) -> list[Match]:
         """The sentence from left to right as longest matches and the words between them."""
-        found, at = [], 0
-        openers = self.root.below
-        while at < len(sentence):
-            word = sentence[at].text
-            entry, last = None, at
-            if word in openers or len(word) >= _TYPO_FROM or is_number(word):
+        found: list[Match] = []
+        openers, after = self.root.below, 0
+        for at, word in enumerate(sentence):
+            if at < after:
+                continue
+            if word.text in openers or len(word.text) >= _TYPO_FROM or is_number(word.text):
                 entry, last = self._longest(sentence, at)
-            found.append(Match(at, last, entry))
-            at = last + 1
+                found.append(Match(at, last, entry))
+                after = last + 1
+            else:
+                found.append(Match(at, at, None))
         return found
 
     def _longest(self, sentence: Sentence, at: int) -> tuple[Entry | None, int]:
@@ -102,22 +104,24 @@ class Lexicon:
             word = sentence[here]
             if here > at and word.before and word.before.strip(",/"):
                 break
-            below = self._below(node, word.text)
+            below = node.below.get(word.text) or self._read_as(node, word.text)
             if below is None:
                 break
             node = below
             if node.entry is not None and not (here > at and _crosses_comma(sentence, at, here, node.entry)):
                 entry, last = node.entry, here
+            if not node.below:
+                break
         return entry, last
 
-    def _below(self, node: Node, word: str) -> Node | None:
-        below = node.below.get(word)
-        if below is None and is_number(word):
+    def _read_as(self, node: Node, word: str) -> Node | None:
+        """A word that is not there as written: a number, or a slip of the keys."""
+        if is_number(word):
             return (node.below.get(YEAR) if is_year(word) else None) or node.below.get(NUMBER)
-        if below is None and _TYPO_FROM <= len(word) <= _TYPO_TO:
+        if _TYPO_FROM <= len(word) <= _TYPO_TO:
             meant = self._meant(word)
             return node.below.get(meant) if meant else None
-        return below
+        return None
 
     def _look_up(self, word: str) -> str | None:
         if is_known_word(word) or word in self._typos.words:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from referral_service.coding import words
 from referral_service.coding.assertion import Mention, mentions_in
@@ -15,12 +16,12 @@ from referral_service.policy import Policy
 from referral_service.referral import Assertion, Evidence, Fact, Place
 
 _SILENT = frozenset({Kind.ELSEWHERE, Kind.CONTEXT})
-_CONTEXTS = {"neck": ("neck",), "drug": ("drug-context",), "parkinson": ("parkinson",)}
+_CONTEXT_OF = {"neck": "neck", "drug-context": "drug", "parkinson": "parkinson"}
+"""Kinds of ``data/causes.tsv`` -> the context that they give to an ambiguous term."""
 _ORDER = (Assertion.AFFIRMED, Assertion.SUSPECTED, Assertion.HISTORICAL, Assertion.FAMILY, Assertion.NEGATED)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One finding of one fact. ``start`` and ``end`` are absent when a code said it."""
 
     fact: Fact
@@ -85,29 +86,28 @@ def read_text(text: str, declared: str | None, vocabulary: Vocabulary, policy: P
     lexicon = lexicon_of(vocabulary)
     split = sentences(text)
     matched = [lexicon.matches(sentence) for sentence in split]
-    every = [word.text for sentence in split for word in sentence]
-    tongue = words.tongue(every, declared)
+    kinds = words.classes_of(word.text for sentence in split for word in sentence)
+    tongue = words.tongue(kinds, declared)
     if tongue is words.Tongue.OTHER or (tongue is words.Tongue.ENGLISH and "en" not in policy.languages):
         return TextReading(text, is_foreign=True)
     mentions = [m for n, (s, f) in enumerate(zip(split, matched, strict=True)) for m in mentions_in(s, f, n)]
-    return TextReading(
-        text, tuple(mentions), is_plain=words.is_plain(every), other=_other(split, matched, mentions) if every else None
-    )
+    other = _other(split, matched, mentions) if kinds else None
+    return TextReading(text, tuple(mentions), is_plain=words.is_plain(kinds), other=other)
 
 
 def _other(
     split: Sequence[Sentence], matched: Sequence[Sequence[Match]], mentions: Sequence[Mention]
 ) -> tuple[int, int] | None:
     """The span that shows another field of medicine, when nothing in the text points to dystonia."""
-    meanings = [meaning for mention in mentions for meaning in mention.entry.meanings]
-    if any(meaning.kind not in _SILENT for meaning in meanings):
+    if any(meaning.kind not in _SILENT for mention in mentions for meaning in mention.entry.meanings):
         return None
     trap = next((m for m in mentions for meaning in m.entry.meanings if meaning.kind is Kind.ELSEWHERE), None)
     left = [s[at] for s, found in zip(split, matched, strict=True) for m in found if not _is_silent(m)
             for at in range(m.first, m.last + 1)]  # fmt: skip
+    kinds = words.classes_of(word.text for word in left)
     if trap is not None:
-        return (trap.start, trap.end) if words.is_foreseen([word.text for word in left]) else None
-    at = words.other_word([word.text for word in left])
+        return (trap.start, trap.end) if words.is_foreseen(kinds) else None
+    at = words.first_of_another_field(kinds)
     return None if at is None else (left[at].start, left[at].end)
 
 
@@ -146,7 +146,7 @@ def _hedged(found: Found, named: Sequence[Found]) -> Found:
     mildest = min(named, key=lambda f: _ORDER.index(f.assertion))
     if mildest.assertion is Assertion.AFFIRMED or stronger(found.assertion, mildest.assertion) is found.assertion:
         return found
-    return replace(found, assertion=mildest.assertion, rule=mildest.rule, clear=mildest.clear)
+    return found._replace(assertion=mildest.assertion, rule=mildest.rule, clear=mildest.clear)
 
 
 def _asserted(fact: Fact, suffix: Assertion | None) -> Assertion:
@@ -172,39 +172,47 @@ def _found_in(
     fact: Fact, expression: str, text: TextReading, vocabulary: Vocabulary, policy: Policy
 ) -> Iterator[Found]:
     stance = _asserted(fact, None)
+    meant = _Meant(text.mentions, vocabulary, policy)
     for mention in text.mentions:
+        if not mention.entry.meanings:
+            continue
         assertion = stronger(mention.assertion, stance)
         rule = mention.rule if assertion is mention.assertion else f"stance:{assertion}"
-        for meaning in _meant(mention, text.mentions, vocabulary, policy):
+        for meaning in meant.of(mention):
             yield Found(
                 fact, expression, meaning, assertion, rule, mention.clear or assertion is not mention.assertion,
                 mention.start, mention.end, text.text[mention.start : mention.end], mention,
             )  # fmt: skip
 
 
-def _meant(mention: Mention, mentions: Sequence[Mention], vocabulary: Vocabulary, policy: Policy) -> list[Meaning]:
-    """What a phrase stands for here: an ambiguous abbreviation only beside words that support it."""
-    meanings = mention.entry.meanings
-    if any(meaning.context for meaning in meanings):
-        fits = [m for m in meanings if m.context and _supports(m.context, mention, mentions)]
-        meanings = tuple(fits or [m for m in meanings if not m.context])
-    if any(_is_bare_dyskinesia(meaning, mention) for meaning in meanings) and _supports("parkinson", mention, mentions):
-        meanings = (vocabulary.findings["levodopa-dyskinesia"],)
-    resolved = [resolve(meaning, policy.contestable, vocabulary) for meaning in meanings]
-    by_code = {meaning.finding: meaning for meaning in reversed(resolved)}
-    return list(reversed(by_code.values()))
+class _Meant:
+    """What the phrases of one text stand for: an ambiguous abbreviation only beside words that support it."""
+
+    def __init__(self, mentions: Sequence[Mention], vocabulary: Vocabulary, policy: Policy) -> None:
+        self.vocabulary, self.policy = vocabulary, policy
+        self.contexts = {_CONTEXT_OF[kind] for m in mentions for kind, _ in m.entry.causes if kind in _CONTEXT_OF}
+        if any(mention.entry.drug is not None and mention.entry.drug.strong for mention in mentions):
+            self.contexts.add("drug")
+        self.known: dict[int, list[Meaning]] = {}
+
+    def of(self, mention: Mention) -> list[Meaning]:
+        """The same phrase means the same throughout a text."""
+        phrase = id(mention.entry)
+        if phrase not in self.known:
+            self.known[phrase] = self._meant(mention.entry.meanings, mention.word == mention.last)
+        return self.known[phrase]
+
+    def _meant(self, meanings: Sequence[Meaning], is_one_word: bool) -> list[Meaning]:
+        if any(meaning.context for meaning in meanings):
+            fits = [meaning for meaning in meanings if meaning.context in self.contexts]
+            meanings = fits or [meaning for meaning in meanings if not meaning.context]
+        if is_one_word and "parkinson" in self.contexts and any(_is_bare_dyskinesia(m) for m in meanings):
+            meanings = [self.vocabulary.findings["levodopa-dyskinesia"]]
+        resolved = [resolve(meaning, self.policy.contestable, self.vocabulary) for meaning in meanings]
+        first = {meaning.finding: meaning for meaning in reversed(resolved)}
+        return list(reversed(first.values()))
 
 
-def _is_bare_dyskinesia(meaning: Meaning, mention: Mention) -> bool:
+def _is_bare_dyskinesia(meaning: Meaning) -> bool:
     """Dyskinesia alone is G24.9, but beside Parkinson's disease it is that of levodopa (ICD-10-CM G20.B, Excludes1)."""
-    return meaning.generic and meaning.contested and mention.word == mention.last
-
-
-def _supports(context: str, mention: Mention, mentions: Sequence[Mention]) -> bool:
-    kinds = _CONTEXTS.get(context, ())
-    return any(
-        other is not mention
-        and ((context == "drug" and other.entry.drug is not None and other.entry.drug.strong)
-             or any(kind in kinds for kind, _ in other.entry.causes))
-        for other in mentions
-    )  # fmt: skip
+    return meaning.generic and meaning.contested

@@ -18,6 +18,8 @@ from referral_service.referral import AgeInterval, Evidence, Fact, Place, Priori
 
 _OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
 _MOVING = frozenset({Kind.DYSTONIA, Kind.MOVEMENT})
+_Named = dict[str, list[list[tuple[int, Found]]]]
+"""Name -> lists of findings with their place in the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,10 @@ def red_flags_of(
     child = age is not None and age.maximum < policy.adult_from
     fired: dict[str, tuple[Found, ...]] = {}
     for scope in _scopes(readings):
+        named = _by_name(scope, codes)
         for row in table("red_flags"):
             if row["rule"] not in fired and (child or row["who"] != "child"):
-                found = _fires(row, scope, codes)
+                found = _fires(row, named)
                 if found:
                     fired[row["rule"]] = found
     return tuple(
@@ -62,20 +65,34 @@ def _scopes(readings: Sequence[FactReading]) -> Iterator[list[Found]]:
     yield from (every for place, every in present if place is Place.BACKGROUND)
 
 
-def _fires(row: Mapping[str, str], scope: Sequence[Found], codes: Mapping[int, str]) -> tuple[Found, ...]:
-    first = [f for f in scope if _is(f, row["all_of"], codes)]
+def _by_name(scope: Sequence[Found], codes: Mapping[int, str]) -> _Named:
+    """The findings by each name that a rule can call them; those that have the same names share one list."""
+    alike: dict[tuple[int, str], list[tuple[int, Found]]] = {}
+    for at, found in enumerate(scope):
+        alike.setdefault((id(found.meaning), codes.get(id(found), "")), []).append((at, found))
+    named: _Named = {}
+    for (_, code), several in alike.items():
+        meaning = several[0][1].meaning
+        for name in (meaning.finding.code, f"kind:{meaning.kind}", f"code:{code}"):
+            named.setdefault(name, []).append(several)
+    return named
+
+
+def _fires(row: Mapping[str, str], named: _Named) -> tuple[Found, ...]:
+    first = _called(row["all_of"], named)
     if not first or not row["and_of"]:
         return tuple(first[:1])
-    second = [f for f in scope if _is(f, row["and_of"], codes) and f.start != first[0].start]
+    second = [f for f in _called(row["and_of"], named) if f.start != first[0].start]
     if row["within"] == "text":
         return (first[0], second[0]) if second else ()
-    if not any(f.meaning.kind in _MOVING for f in scope):
+    if not any(f"kind:{kind}" in named for kind in _MOVING):
         return ()
     sentences = {(f.expression, f.mention.sentence): f for f in second if f.mention}
     pairs = ((f, sentences.get((f.expression, f.mention.sentence))) for f in first if f.mention)
     return next(((a, b) for a, b in pairs if b is not None), ())
 
 
-def _is(found: Found, wanted: str, codes: Mapping[int, str]) -> bool:
-    names = (found.meaning.finding.code, f"kind:{found.meaning.kind}", f"code:{codes.get(id(found), '')}")
-    return any(name in names for name in wanted.split("|"))
+def _called(wanted: str, named: _Named) -> list[Found]:
+    """Those that have one of the wanted names, each once, in order."""
+    found = dict(pair for name in wanted.split("|") for several in named.get(name, ()) for pair in several)
+    return [found[at] for at in sorted(found)]

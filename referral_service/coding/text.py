@@ -136,18 +136,15 @@ class _Splitter:
 
     def run(self) -> list[Sentence]:
         for token in _TOKEN.finditer(self.lowered):
+            start, end = token.span()
             if token.lastgroup == "word":
-                self.word(token[0], token.start(), token.end())
+                word = token[0] if token[0].isalnum() else _INSIDE_WORD.sub("", token[0])
+                self.sentence.append(Word(word, start, end, self.before))
+                self.before = ""
             else:
-                self.sign(token[0], token.start(), token.end())
+                self.sign(token[0], start, end)
         self.finish()
         return self.done
-
-    def word(self, word: str, start: int, end: int) -> None:
-        if not word.isalnum():
-            word = _INSIDE_WORD.sub("", word)
-        self.sentence.append(Word(word, start, end, self.before))
-        self.before = ""
 
     def finish(self) -> None:
         if self.sentence:

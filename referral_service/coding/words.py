@@ -9,7 +9,8 @@ often shows first as pain or weakness, always end with a human.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -24,12 +25,14 @@ class Tongue(StrEnum):
 
 
 _ENGLISH = frozenset({"en", "plain", "place", "known", "other", "part", "watch"})
+_FORESEEN = _ENGLISH | {"number"}
 _STILL = frozenset({"plain", "place", "other", "part", "number"})
 """Classes of words that describe no movement even beside a part of the body."""
 _OTHER_ENDINGS = (
     "itis", "oma", "ectomy", "scopy", "uria", "rrhoea", "rrhea", "aemia", "emia", "lithiasis", "cillin", "statin",
     "sartan", "prazole", "formin", "gliptin", "mycin", "plasty", "ostomy", "algia", "penia", "megaly", "gram",
 )  # fmt: skip
+_ENDS = (("ies", "y"), ("es", ""), ("s", ""), ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"), ("ly", ""))
 
 
 @cache
@@ -37,36 +40,38 @@ def classes() -> Mapping[str, str]:
     return {row["word"]: row["class"] for row in table("words")}
 
 
-@lru_cache(maxsize=4096)
-def class_of(word: str) -> str:
+def classes_of(words: Iterable[str]) -> list[str]:
     """A class of ``data/words.tsv``, ``number``, ``foreign`` (letters of another alphabet), or empty when unknown."""
     known = classes()
-    if word in known:
-        return known[word]
+    return [known.get(word) or _guessed(word) for word in words]
+
+
+@lru_cache(maxsize=4096)
+def _guessed(word: str) -> str:
     if not word.isascii():
         return "foreign"
     if any(letter.isdigit() for letter in word):
         return "number"
     if word.endswith(_OTHER_ENDINGS) and len(word) > 6:
         return "other"
+    known = classes()
     return next((known[stem] for stem in _stems(word) if known.get(stem) in _ENGLISH), "")
 
 
-def _stems(word: str) -> tuple[str, ...]:
+def _stems(word: str) -> list[str]:
     """Plural and simple verb endings taken off."""
-    ends = [("ies", "y"), ("es", ""), ("s", ""), ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"), ("ly", "")]
-    return tuple(word[: -len(end)] + back for end, back in ends if word.endswith(end) and len(word) > len(end) + 2)
+    return [word[: -len(end)] + back for end, back in _ENDS if word.endswith(end) and len(word) > len(end) + 2]
 
 
 def is_known_word(word: str) -> bool:
-    return bool(class_of(word))
+    return bool(classes_of([word])[0])
 
 
-def tongue(words: Sequence[str], declared: str | None) -> Tongue:
+def tongue(kinds: Sequence[str], declared: str | None) -> Tongue:
     """Which language it is, whatever was declared: a wrong declaration must not carry text past its negation."""
-    kinds = [class_of(word) for word in words]
-    english = sum(kind in _ENGLISH for kind in kinds)
-    foreign = sum(bool(kind) and kind not in _ENGLISH and kind != "number" for kind in kinds)
+    counts = Counter(kinds)
+    english = sum(counts[kind] for kind in _ENGLISH)
+    foreign = len(kinds) - english - counts["number"] - counts[""]
     if foreign > english or (foreign and foreign == english and declared is None):
         return Tongue.OTHER
     if english or declared:
@@ -74,28 +79,19 @@ def tongue(words: Sequence[str], declared: str | None) -> Tongue:
     return Tongue.UNSURE
 
 
-def other_word(words: Sequence[str]) -> int | None:
+def first_of_another_field(kinds: Sequence[str]) -> int | None:
     """The first word of another field when the words are surely about something else, else None."""
-    kinds = [class_of(word) for word in words]
-    if "other" not in kinds or not _is_foreseen(kinds):
-        return None
-    return kinds.index("other")
+    return kinds.index("other") if "other" in kinds and is_foreseen(kinds) else None
 
 
-def is_foreseen(words: Sequence[str]) -> bool:
+def is_foreseen(kinds: Sequence[str]) -> bool:
     """Every word is known English and none might describe a movement; also true of no words."""
-    return _is_foreseen([class_of(word) for word in words])
+    return _FORESEEN.issuperset(kinds) and not _may_describe(kinds)
 
 
-def is_plain(words: Sequence[str]) -> bool:
+def is_plain(kinds: Sequence[str]) -> bool:
     """English without a word that might describe a movement and mostly known: a remark that adds no reason."""
-    kinds = [class_of(word) for word in words]
-    unknown = sum(not kind for kind in kinds)
-    return not _may_describe(kinds) and unknown * 2 <= len(kinds)
-
-
-def _is_foreseen(kinds: Sequence[str]) -> bool:
-    return not _may_describe(kinds) and all(kind in _ENGLISH or kind == "number" for kind in kinds)
+    return kinds.count("") * 2 <= len(kinds) and not _may_describe(kinds)
 
 
 def _may_describe(kinds: Sequence[str]) -> bool:

@@ -66,18 +66,28 @@ def update(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
         return failed(FaultKind.CONFLICT, _final(task))
     patient = course.patient(subject)
     if _is_another(course, row, subject, patient):
-        words = "The subject of a referral never changes; send a new referral for another patient."
-        return failed(
-            FaultKind.BUSINESS_RULE, error("business-rule", "subject-changed", words, "ServiceRequest.subject")
-        )
+        return failed(FaultKind.BUSINESS_RULE, _subject_changed())
     decided = decide_again(draft, row, entry, subject, patient)
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
     course.assign_patient(entry, subject, f"Patient/{row['patient_id']}" if row["patient_id"] else None)
-    if decided.placer and ("placer", decided.placer) not in draft.known.keys:
+    key = draft.known.keys.get(("placer", decided.placer or ""))
+    if key is not None and key.referral_id != referral_id:
+        return failed(FaultKind.CONFLICT, _placer_of_another(key.referral_id))
+    if decided.placer and key is None:
         add_key(draft, "placer", decided.placer, decided.content_hash, referral_id)
     answer = write_again(course.connection, draft, decided, row, task)
     return replace(answer, issues=(*answer.issues, *course.remarks_of(entry)))
+
+
+def _subject_changed() -> Issue:
+    words = "The subject of a referral never changes; send a new referral for another patient."
+    return error("business-rule", "subject-changed", words, "ServiceRequest.subject")
+
+
+def _placer_of_another(referral_id: str | None) -> Issue:
+    words = f"This placer identifier is the one of another referral: see ServiceRequest/{referral_id}."
+    return error("conflict", "other-content", words, "ServiceRequest.identifier")
 
 
 def decide_again(draft: Draft, row: Row, entry: Entry, subject: Subject, patient: Resource | None) -> Decided:
@@ -184,13 +194,23 @@ def _resembles(patient: Resource, before: Resource) -> bool:
     return any(name in patient and patient[name] == before.get(name) for name in ("name", "birthDate"))
 
 
-def cancel(course: Course, entry: Entry, _: Subject, referral_id: str) -> Answer:
+def _is_surely_another(course: Course, row: Row, subject: Subject) -> bool:
+    """A revoke often says little of the patient; only one that names somebody else is not meant for this referral."""
+    patient = course.patient(subject)
+    if patient is None or row["patient_id"] is None or not (subject.stored or identifier_pairs(patient)):
+        return False
+    return _is_another(course, row, subject, patient)
+
+
+def cancel(course: Course, entry: Entry, subject: Subject, referral_id: str) -> Answer:
     """A revoke or entered-in-error of a known referral, by the sender's wish; the same again is a replay."""
     draft = course.draft
     row, task = referral_with_task(course.connection, referral_id)
     wanted = entry.resource["status"]
     if row["status"] == wanted:
         return replace(current_answer(row, Became.REPLAYED, task["id"]), issues=())
+    if _is_surely_another(course, row, subject):
+        return failed(FaultKind.BUSINESS_RULE, _subject_changed())
     position = Position(task["status"], Queue(task["queue"]), task["held_from"], assignee=task["assignee"])
     after = position_on_cancel(position)
     if after is None:

@@ -120,7 +120,8 @@ def _identifier(query: str) -> tuple[str, str] | None:
     if len(parameters) != 1 or parameters[0][0] != "identifier":
         return None
     system, bar, value = parameters[0][1].partition("|")
-    return (system, value) if bar and value else None
+    is_sound = bar and value and "\0" not in parameters[0][1]
+    return (system, value) if is_sound else None
 
 
 def _stale(course: Course, entry: Entry) -> Answer | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from referral_service.fhir import conformance, parse
 from referral_service.fhir.bundle import Entry, Envelope, Resource, is_laboratory_or_imaging
+from referral_service.fhir.conformance.table import resource_types
 from referral_service.fhir.reader import placer_identifier
 from referral_service.issues import Issue, error, errors_of
 
@@ -135,7 +136,7 @@ def _type_of(payload: Any) -> object:
 
 def _wrong_type(expected: str, payload: Resource) -> Issue:
     kind = payload["resourceType"]
-    place = kind if isinstance(kind, str) else ""
+    place = kind if isinstance(kind, str) and kind in resource_types() else ""
     return error("invalid", "wrong-resource-type", f"This address takes a {expected} resource.", place)
 
 

@@ -129,7 +129,7 @@ def check_accept() -> None:
         acceptable = wanted.partition(";")[0].strip() in _FORMATS
     else:
         types = [value for value, quality in request.accept_mimetypes if quality > 0]
-        acceptable = not types or any(_takes_json(value) for value in types)
+        acceptable = not request.accept_mimetypes or any(_takes_json(value) for value in types)
     if not acceptable:
         words = "This server answers in application/fhir+json."
         raise Fault(FaultKind.NOT_ACCEPTABLE, error("not-supported", "not-acceptable", words))

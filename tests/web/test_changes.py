@@ -221,6 +221,26 @@ def test_the_same_cancel_again_is_a_replay_and_any_other_a_conflict(caller: Call
     assert caller.sums() == ledger_of(routed=1)
 
 
+def test_a_cancel_that_names_another_patient_is_not_meant_for_this_referral(caller: Caller) -> None:
+    for number in "12":
+        caller.put(f"Patient/{number}", patient(id=number))
+    first = made(caller, subject={"reference": "Patient/1"})
+    answer = caller.create(referral(subject={"reference": "Patient/2"}, status="revoked"))
+    assert (answer.status_code, rules(answer.json)) == (422, [("subject-changed", "ServiceRequest.subject")])
+    assert (caller.read(f"ServiceRequest/{first['id']}"), caller.sums()) == (first, ledger_of(routed=1))
+    assert caller.create(referral(subject={"display": "them"}, status="revoked")).status_code == 200
+
+
+def test_an_update_cannot_take_the_placer_identifier_of_another_referral(caller: Caller) -> None:
+    first, second = made(caller, number="A-1")["id"], made(caller, number="A-2")["id"]
+    answer = put(caller, first, referral("A-2", priority="stat"))
+    assert (answer.status_code, rules(answer.json)) == (409, [("other-content", "ServiceRequest.identifier")])
+    assert second in answer.json["issue"][0]["diagnostics"]
+    assert (version_of(caller, first), caller.sums()) == ("1", ledger_of(routed=2))
+    assert put(caller, first, referral("A-3", priority="stat")).status_code == 200
+    assert caller.create(referral("A-3", priority="stat")).json["id"] == first
+
+
 @pytest.mark.parametrize("status", ["revoked", "entered-in-error"])
 def test_a_cancel_of_an_unknown_referral_is_rejected(caller: Caller, status: str) -> None:
     answer = caller.create(referral(status=status))

@@ -22,7 +22,7 @@ def check(payload: Json, profiles: Iterable[str] = ()) -> list[Issue]:
     follows what stands in it. Whatever JSON comes in, it is judged, never raised at.
 
     ``profiles`` are canonicals that the resource is judged by beside those it claims in ``meta.profile``. What breaks
-    a profile but not R4 has the rule ``profile``; ``profile-unknown`` is an error for ``profiles``, a warning for claims.
+    a profile but not R4 has the rule ``profile``. An unknown one is an error where asked for, a warning where claimed.
     """
     given: Any = payload
     named = given.get("resourceType") if isinstance(given, dict) else None

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from referral_service.fhir.conformance.bindings import codes_of
 from referral_service.fhir.conformance.invariants import has
 from referral_service.fhir.conformance.scope import Object, Scope
+from referral_service.fhir.conformance.table import resource_types
 
 Entry = tuple[str, Object]
 BUNDLE_TYPES = "http://hl7.org/fhir/ValueSet/bundle-type"
 REQUESTED = frozenset({"batch", "transaction", "history"})
 ANSWERED = frozenset({"batch-response", "transaction-response", "history"})
 FIRST = {"document": ("Composition", "bdl-11"), "message": ("MessageHeader", "bdl-12")}
+LINKS = (
+    ("subject",),
+    ("encounter",),
+    ("author",),
+    ("attester", "party"),
+    ("custodian",),
+    ("event", "detail"),
+    ("section", "author"),
+    ("section", "focus"),
+    ("section", "entry"),
+)
+"""What a Composition refers to, and its document has to hold, https://hl7.org/fhir/R4/documents.html#content."""
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+_RESTFUL = re.compile(r"https?://(?:[A-Za-z0-9\-.:%$_]+/)+([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})").fullmatch
+"""https://hl7.org/fhir/R4/references.html#regex"""
 
 
 def judge(value: Object, path: str, scope: Scope) -> None:
@@ -26,8 +44,11 @@ def judge(value: Object, path: str, scope: Scope) -> None:
             judge_entry(entry, kind, place, scope)
         judge_document(value, kind, path, scope)
         judge_first(value, kind, path, scope)
+        if kind == "document":
+            judge_links(entries, scope)
     for place, entry in entries:
         judge_content(entry, place, scope)
+        judge_full_url(entry, place, scope)
     if kind != "history":
         judge_urls(entries, scope)
 
@@ -84,6 +105,70 @@ def judge_content(entry: Object, place: str, scope: Scope) -> None:
     url = entry.get("fullUrl")
     if url.__class__ is str and "/_history/" in url:
         scope.fault("bundle-rule", f"{place}.fullUrl", "A fullUrl must not name a version (bdl-8).")
+
+
+def judge_full_url(entry: Object, place: str, scope: Scope) -> None:
+    """The element's definition, https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl.
+
+    Only what looks like an address at a server tells an id; a resource without one does not disagree.
+    """
+    url: Any = entry.get("fullUrl")
+    if url.__class__ is not str or not url:
+        return
+    if not _ABSOLUTE.match(url):
+        scope.fault("bundle-rule", f"{place}.fullUrl", "A fullUrl must be absolute.")
+    found = _RESTFUL(url)
+    resource: Any = entry.get("resource")
+    if found is None or found[1] not in resource_types() or resource.__class__ is not dict:
+        return
+    if "id" in resource and (resource.get("resourceType"), resource["id"]) != found.groups():
+        words = "A fullUrl of this form must end with the type and the id of the resource."
+        scope.fault("bundle-rule", f"{place}.fullUrl", words)
+
+
+def judge_links(entries: list[Entry], scope: Scope) -> None:
+    place, first = entries[0] if entries else ("", {})
+    composition: Any = first.get("resource")
+    if composition.__class__ is not dict or composition.get("resourceType") != "Composition":
+        return
+    known = {address for _, entry in entries for address in addresses(entry)}
+    for link in LINKS:
+        for path, reference in linked(composition, f"{place}.resource", link):
+            literal: Any = reference.get("reference")
+            if literal.__class__ is str and literal and literal[0] != "#" and unversioned(literal) not in known:
+                words = "A document must hold what its Composition refers to."
+                scope.fault("bundle-rule", f"{path}.reference", words)
+
+
+def addresses(entry: Object) -> Iterator[str]:
+    """All that an entry may be meant by: its fullUrl, the end of it, and the type and id of its resource."""
+    url: Any = entry.get("fullUrl")
+    if url.__class__ is str:
+        yield url
+        yield "/".join(url.rsplit("/", 2)[-2:])
+    resource: Any = entry.get("resource")
+    if resource.__class__ is dict:
+        yield f"{resource.get('resourceType')}/{resource.get('id')}"
+
+
+def unversioned(literal: str) -> str:
+    return literal.partition("/_history/")[0]
+
+
+def linked(value: Object, path: str, steps: tuple[str, ...]) -> Iterator[Entry]:
+    """The objects at the end of a path, each with its place; sections hold sections."""
+    name, rest = steps[0], steps[1:]
+    given: Any = value.get(name)
+    for index, each in enumerate(given if given.__class__ is list else [given]):
+        if each.__class__ is not dict:
+            continue
+        place = f"{path}.{name}[{index}]" if given.__class__ is list else f"{path}.{name}"
+        if rest:
+            yield from linked(each, place, rest)
+        else:
+            yield place, each
+        if name == "section":
+            yield from linked(each, place, steps)
 
 
 def judge_urls(entries: list[Entry], scope: Scope) -> None:

@@ -13,17 +13,24 @@ from referral_service.fhir.conformance import package, profiles, table
 from referral_service.fhir.conformance.scope import Object, Scope
 from referral_service.issues import Severity
 
+EVERY = frozenset({"Resource", "DomainResource"})
+"""Abstract types that every resource is taken to be."""
+
 
 def judge_claimed(value: Object, path: str, scope: Scope) -> None:
     meta: Any = value.get("meta")
     claimed: Any = meta.get("profile") if meta.__class__ is dict else None
+    seen: set[str] = set()
     for index, url in enumerate(claimed if claimed.__class__ is list else ()):
-        if url.__class__ is str and not judge(url, value, path, f"{path}.meta.profile[{index}]", scope):
-            remark(f"{path}.meta.profile[{index}]", scope)
+        if url.__class__ is str and url not in seen:
+            seen.add(url)
+            if not judge(url, value, path, f"{path}.meta.profile[{index}]", scope):
+                remark(f"{path}.meta.profile[{index}]", scope)
 
 
 def judge_asked(urls: Iterable[str], value: Object, path: str, scope: Scope) -> None:
-    claimed = (value.get("meta") or {}).get("profile") if value.get("meta").__class__ is dict else None
+    meta: Any = value.get("meta")
+    claimed: Any = meta.get("profile") if meta.__class__ is dict else None
     for url in urls:
         if claimed.__class__ is list and url in claimed:
             continue
@@ -55,14 +62,12 @@ def judge(url: str, value: Object, path: str, place: str, scope: Scope) -> bool:
 def is_of_r4(url: str) -> bool:
     """The definition of a type itself, by which the resource was judged already."""
     bare = url.partition("|")[0]
-    return bare.startswith(package.BASE) and bare.removeprefix(package.BASE) in table.resource_types() | {
-        "Resource",
-        "DomainResource",
-    }
+    name = bare.removeprefix(package.BASE)
+    return name != bare and (name in table.resource_types() or name in EVERY)
 
 
 def judge_type(wanted: str, value: Object, place: str, scope: Scope) -> bool:
-    if wanted in (value.get("resourceType"), "Resource", "DomainResource"):
+    if wanted == value.get("resourceType") or wanted in EVERY:
         return True
     scope.findings.add("profile", place, f"This profile is for {wanted}.", code="value")
     return False

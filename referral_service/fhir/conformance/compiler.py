@@ -181,9 +181,7 @@ def resource_shape(value: Any, path: str, findings: Findings) -> Shape | None:
     return None
 
 
-def walk_resource(
-    value: Any, path: str, findings: Findings, urns: dict[str, str], asked: Iterable[str] = ()
-) -> None:
+def walk_resource(value: Any, path: str, findings: Findings, urns: dict[str, str], asked: Iterable[str] = ()) -> None:
     """A resource that holds its own contained ones: the body itself, or an entry or parameter of it."""
     shape = resource_shape(value, path, findings)
     if shape is None:

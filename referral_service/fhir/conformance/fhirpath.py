@@ -1,13 +1,15 @@
 """Constraints for which nobody wrote a closure, evaluated as the FHIRPath they are stated in.
 
 https://hl7.org/fhir/R4/fhirpath.html. An expression is parsed once, at its first use, and is not run where nothing
-that it speaks of is there. An empty result is no fault: what cannot be told is not held against the sender.
+that it speaks of is there. A constraint is met when it comes to true; an empty result is a failure, as the reference
+validator reads it, but for warnings and where a fault in the same place explains it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from functools import cache
 from typing import Any, cast
 
@@ -26,6 +28,9 @@ MOST_EFFORT = 1_000_000
 EACH = 50
 """Values looked at in one check, where each evaluation counts as ``EACH`` more; what comes later is not judged."""
 
+LOOKED_BACK = 20
+SHAPE = frozenset({"missing-element", "wrong-type", "empty-value", "misplaced-null", "choice-type", "unknown-element"})
+
 NOT_SUPPLIED = {
     "resolve": "the target of a reference may be anywhere, and nothing is fetched to judge a resource",
     "memberOf": "value sets are judged by the bindings",
@@ -35,9 +40,14 @@ NOT_SUPPLIED = {
 """Functions that the specification adds to FHIRPath and that are not given to the evaluator, each with the reason."""
 
 MISJUDGED = {
-    ("Questionnaire", "que-7"): "the evaluator tells FHIR's boolean from System.Boolean; a closure judges it",
+    ("Questionnaire", "que-7"): "the evaluator tells FHIR's boolean from System.Boolean",
+    ("Condition", "con-3"): "as stated it compares a concept with a text and can never fail; the guideline is meant",
+    ("MedicationDispense", "mdd-1"): "the evaluator compares times without regard to zone and precision",
+    ("Period", "per-1"): "the evaluator compares times without regard to zone and precision",
+    ("Range", "rng-2"): "the evaluator cannot compare quantities",
+    ("Task", "inv-1"): "the evaluator compares times without regard to zone and precision",
 }
-"""Constraints that the evaluator would judge wrongly, by the type that states them."""
+"""Constraints that the evaluator would judge wrongly, by the type that states them: closures judge each of these."""
 
 _CALLS = re.compile(r"\b([A-Za-z]+)\(")
 _WORDS = re.compile(r"'(?:[^'\\]|\\.)*'|`([^`]+)`|([A-Za-z_][A-Za-z0-9_]*)")
@@ -56,7 +66,7 @@ def has_value(given: list[Any]) -> list[bool]:
 
 
 @cache
-def evaluator() -> tuple[Any, Any]:
+def evaluator() -> tuple[Callable[[str], Evaluate], Callable[[Any, str], Any]]:
     """Loaded at first use: the types that the service stores are judged without it."""
     import fhirpathpy
     from fhirpathpy.engine import nodes
@@ -71,17 +81,24 @@ def evaluator() -> tuple[Any, Any]:
         return cast(Evaluate, fhirpathpy.compile(expression, models["r4"], options))
 
     def node(value: Any, path: str) -> Any:
+        """A resource tells its type itself; anything else has to be typed, or ``extension`` is misread."""
+        if "resourceType" in value:
+            return value
         return cast(Any, nodes).ResourceNode.create_node(value, models["r4"]["path2Type"].get(path, path))
 
     return compiled, node
 
 
 class Expression:
-    """One FHIRPath expression on nodes of one type; ``path`` is that type or an element of it."""
+    """One FHIRPath expression on nodes of one type; ``path`` is that type or an element of it.
 
-    __slots__ = ("_guard", "_run", "path", "text")
+    ``empty`` is what it comes to when the result is empty.
+    """
 
-    def __init__(self, text: str, path: str) -> None:
+    __slots__ = ("_guard", "_run", "empty", "path", "text")
+
+    def __init__(self, text: str, path: str, empty: bool = False) -> None:
+        self.empty = empty
         self.text = text
         self.path = path
         self._run: Evaluate | None = None
@@ -107,7 +124,7 @@ class Expression:
     def _evaluate(self, run: Evaluate, value: Object, resource: Object) -> bool:
         _, node = evaluator()
         result = run(node(value, self.path), {"resource": resource})
-        return not (len(result) == 1 and result[0] is False)
+        return result[0] is not False if result else self.empty
 
 
 def plain(value: Any) -> tuple[Any, int]:
@@ -118,7 +135,13 @@ def plain(value: Any) -> tuple[Any, int]:
     if value.__class__ is list:
         items = [plain(each) for each in value]
         return [each for each, _ in items], 1 + sum(count for _, count in items)
-    return (decimal(value) if isinstance(value, Number) else value), 1
+    return (numeric(value) if isinstance(value, Number) else value), 1
+
+
+def numeric(number: Number) -> Decimal:
+    """An exponent beyond all decimals counts as infinite."""
+    found = decimal(number)
+    return Decimal("-Infinity" if number.literal.startswith("-") else "Infinity") if found is None else found
 
 
 def rule_for(constraint: table.Constraint, rule_code: str = "invariant", who: str = "") -> Rule | None:
@@ -126,7 +149,8 @@ def rule_for(constraint: table.Constraint, rule_code: str = "invariant", who: st
     if constraint.severity == "guideline" or unjudged(constraint):
         return None
     path = f"{constraint.owner}.{constraint.path}" if constraint.path else constraint.owner
-    return judge(constraint, Expression(constraint.expression, path), rule_code, who)
+    expression = Expression(constraint.expression, path, empty=constraint.severity != "error")
+    return judge(constraint, expression, rule_code, who)
 
 
 def rules_for_primitive(constraint: table.Constraint, name: str) -> Iterator[Rule]:
@@ -154,19 +178,25 @@ def judge(constraint: table.Constraint, expression: Expression, rule_code: str, 
             holds = expression.holds(given, scope.resource)
         except RecursionError:
             raise
-        except Exception:  # noqa: BLE001 - whatever the evaluator raises on what is malformed is told below
+        except Exception:  # whatever the evaluator raises on something malformed becomes an issue
             not_judged(path, scope, f"The constraint {constraint.key} could not be judged on this element.")
             return
-        if not holds:
+        if not holds and not is_malformed(path, scope):
             scope.findings.add(rule_code, path + below, words, severity)
 
     return rule
 
 
+def is_malformed(path: str, scope: Scope) -> bool:
+    """Whether the shape of the element, or of something in it, was found wrong just now: what constraints make of
+    that would only repeat it.
+    """
+    latest = scope.findings.issues[-LOOKED_BACK:]
+    return any(issue.rule in SHAPE and issue.expression.startswith(path) for issue in latest)
+
+
 def not_judged(path: str, scope: Scope, words: str) -> None:
-    """Each thing said once a check, and not where a fault in the same place explains it."""
-    findings = scope.findings
-    if words in findings.told or (findings.issues and findings.issues[-1].expression.startswith(path)):
-        return
-    findings.told.add(words)
-    findings.add("not-judged", path, words, Severity.INFORMATION)
+    """Each thing is said once a check."""
+    if words not in scope.findings.told and not is_malformed(path, scope):
+        scope.findings.told.add(words)
+        scope.findings.add("not-judged", path, words, Severity.INFORMATION)

@@ -25,7 +25,9 @@ def equals(value: Any, wanted: Any) -> bool:
 def matches(value: Any, pattern: Any) -> bool:
     """All that the pattern has, and whatever else; of a list, each of the pattern's items is found somewhere."""
     if pattern.__class__ is dict:
-        return value.__class__ is dict and all(name in value and matches(value[name], pattern[name]) for name in pattern)
+        return value.__class__ is dict and all(
+            name in value and matches(value[name], pattern[name]) for name in pattern
+        )
     if pattern.__class__ is list:
         return value.__class__ is list and all(any(matches(each, wanted) for each in value) for wanted in pattern)
     return equals(value, pattern)

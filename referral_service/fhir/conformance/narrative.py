@@ -19,25 +19,33 @@ XHTML = "http://www.w3.org/1999/xhtml"
 XML = "http://www.w3.org/XML/1998/namespace"
 BLANKS = " \t\r\n"
 
-ELEMENTS = frozenset(
+
+def words(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+ELEMENTS = words(
     """
-    a abbr acronym address area b bdo big blockquote br caption cite code col colgroup dd dfn div dl dt em h1 h2 h3 h4
-    h5 h6 hr i img kbd li map ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt ul var
-    """.split()
+    a abbr acronym address area b bdo big blockquote br caption cite code col colgroup dd dfn div dl dt
+    em h1 h2 h3 h4 h5 h6 hr i img kbd li map ol p pre q samp small span strong sub sup table tbody td
+    tfoot th thead tr tt ul var
+    """
 )
-ATTRIBUTES = frozenset(
+ATTRIBUTES = words(
     """
-    abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char charoff charset cite
-    class colspan compact coords dir frame headers height href hreflang hspace id idref lang longdesc name nohref nowrap
-    rel rev rowspan rules scope shape span src start style summary tabindex title type usemap valign value vspace width
-    """.split()
+    abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char
+    charoff charset cite class colspan compact coords dir frame headers height href hreflang hspace id
+    idref lang longdesc name nohref nowrap rel rev rowspan rules scope shape span src start style
+    summary tabindex title type usemap valign value vspace width
+    """
 )
 """Those of the constraint txt-1, and the few more that the elements above have in HTML 4.0."""
-ACTIVE = frozenset(
+ACTIVE = words(
     """
-    applet audio base body button canvas embed fieldset font form frame frameset head html iframe input link math meta
-    noscript object option param script select source strike style svg template textarea title u video
-    """.split()
+    applet audio base body button canvas embed fieldset font form frame frameset head html iframe input
+    link math meta noscript object option param script select source strike style svg template textarea
+    title u video
+    """
 )
 """Element names that may be repeated in a message; any other unknown name could be a patient's."""
 
@@ -46,7 +54,7 @@ RUNS = ("javascript:", "vbscript:")
 
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
 _OF_XML = frozenset({"amp", "apos", "gt", "lt", "quot"})
-_IGNORED = {code: None for code in range(0x21)}
+_IGNORED = dict.fromkeys(range(0x21))
 
 
 class _EndError(Exception):
@@ -146,7 +154,7 @@ def explainer(otherwise: Explain) -> Explain:
         if value.__class__ is not str or not value:
             otherwise(value, path, scope)
             return
-        for words in faults_of(value):
-            scope.fault("narrative", path, f"The narrative cannot be taken. {words}")
+        for fault in faults_of(value):
+            scope.fault("narrative", path, f"The narrative cannot be taken. {fault}")
 
     return explain

@@ -28,7 +28,16 @@ _DATE_TIME = re.compile(rf"{_YEAR}(?:-{_MONTH}(?:-{_DAY}(?:T{_CLOCK}{_ZONE})?)?)
 _INSTANT = re.compile(rf"{_YEAR}-{_MONTH}-{_DAY}T{_CLOCK}{_ZONE}").fullmatch
 
 _TEXT = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f]+").fullmatch
-_URI = re.compile(r"[^\x00-\x20]+").fullmatch
+_BARE_OID = r"[0-2](?:\.(?:0|[1-9][0-9]*))+"
+_BARE_UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_URI_FORM = (
+    r"(?:(?!urn:(?:oid|uuid):)[^\x00-\x20]+"
+    rf"|urn:(?:oid:{_BARE_OID}|uuid:{_BARE_UUID})(?:[#?|/][^\x00-\x20]*)?)"
+)
+_URI = re.compile(_URI_FORM).fullmatch
+"""OIDs and UUIDs have their own form (https://hl7.org/fhir/R4/datatypes.html#uri); case is forgiven."""
+_CANONICAL = re.compile(rf"(?=#|[A-Za-z][A-Za-z0-9+.\-]*:){_URI_FORM}").fullmatch
+"""It names a ``url`` that is absolute, or a contained resource (https://hl7.org/fhir/R4/references.html#canonical)."""
 _CODE = re.compile(r"[^\x00-\x20]+(?: [^\x00-\x20]+)*").fullmatch
 _BASE64 = re.compile(r"[0-9A-Za-z+/]*={0,2}").fullmatch
 _BLANKS = {ord(blank): None for blank in " \t\r\n"}
@@ -93,7 +102,7 @@ class Primitive:
 _PRIMITIVES = (
     Primitive("base64Binary", "string", is_base64, "base64 in groups of four characters"),
     Primitive("boolean", "boolean", is_boolean, "true or false"),
-    Primitive("canonical", "string", _URI, "a URI without blanks"),
+    Primitive("canonical", "string", _CANONICAL, "an absolute URI, or # and the id of a contained resource"),
     Primitive("code", "string", _CODE, "a code: no blanks at either end, single spaces inside"),
     Primitive("date", "string", is_date, "a date that exists: YYYY, YYYY-MM or YYYY-MM-DD"),
     Primitive(
@@ -107,12 +116,12 @@ _PRIMITIVES = (
     Primitive("instant", "string", is_instant, "an instant that exists: YYYY-MM-DDThh:mm:ss with a zone"),
     Primitive("integer", "number", is_integer, "a whole number of 32 bits, without fraction or exponent"),
     Primitive("markdown", "string", is_text, "text without control characters, 1 MB at most"),
-    Primitive("oid", "string", re.compile(r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+").fullmatch, "an OID: urn:oid:1.2.3"),
+    Primitive("oid", "string", re.compile(rf"urn:oid:{_BARE_OID}").fullmatch, "an OID: urn:oid:1.2.3"),
     Primitive("positiveInt", "number", _whole(1), "a whole number from 1 to 2147483647"),
     Primitive("string", "string", is_text, "text without control characters, 1 MB at most"),
     Primitive("time", "string", re.compile(_CLOCK).fullmatch, "a time of day: hh:mm:ss"),
     Primitive("unsignedInt", "number", _whole(0), "a whole number from 0 to 2147483647"),
-    Primitive("uri", "string", _URI, "a URI without blanks"),
+    Primitive("uri", "string", _URI, "a URI without blanks; urn:oid: and urn:uuid: in their own form"),
     Primitive("url", "string", _URI, "a URL without blanks"),
     Primitive(
         "uuid",

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from referral_service.fhir.conformance import fhirpath, references
+from referral_service.fhir.conformance import advice, fhirpath, references
 from referral_service.fhir.conformance.matching import equals, matches, reach
 from referral_service.fhir.conformance.package import ABSENT, Node, Profile, profile, value_set
 from referral_service.fhir.conformance.scope import Object, Scope
 from referral_service.fhir.conformance.shape import capital
-from referral_service.issues import Severity
 
 Judge = Callable[[Any, str, Scope], None]
 Item = tuple[Any, str]
@@ -31,8 +30,8 @@ class Fault:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __call__(self, scope: Scope, code: str, path: str, words: str, severity: Severity = Severity.ERROR) -> None:
-        scope.findings.add("profile", path, f"{words} (Profile {self.name}.)", severity, code)
+    def __call__(self, scope: Scope, code: str, path: str, words: str) -> None:
+        scope.findings.add("profile", path, f"{words} (Profile {self.name}.)", code=code)
 
 
 @cache
@@ -46,7 +45,7 @@ def judge_for(url: str) -> Judge:
 def element_judge(owner: Profile, node: Node, fault: Fault) -> Judge:
     """Of one value of an element, with all that is below it."""
     own = [*value_judges(node, fault), *constraint_judges(node, fault)]
-    below = [child_judge(owner, child, fault) for child in node.children.values()]
+    below = [child_judge(owner, child, fault) for child in node.children.values() if asks(child)]
 
     def judge(value: Any, path: str, scope: Scope) -> None:
         for each in own:
@@ -56,6 +55,19 @@ def element_judge(owner: Profile, node: Node, fault: Fault) -> Judge:
                 each(value, path, scope)
 
     return judge
+
+
+def asks(node: Node, keys: tuple[str, ...] = ()) -> bool:
+    """Whether anything can fail, here or below; what ``mustSupport`` alone marks need not be looked at. ``keys`` are
+    the discriminators, which hold for every member of a slice.
+    """
+    here = (node.least, node.most is not None, node.targets, node.value_set, node.constraints, node.closed)
+    stated = node.fixed is not ABSENT or node.pattern is not ABSENT
+    narrowed = node.extension or (node.types and node.name.endswith("[x]"))
+    if any(here) or narrowed or (stated and "$this" not in keys):
+        return True
+    within = [child for name, child in node.children.items() if name not in keys]
+    return any(asks(child) for child in within) or any(asks(each, node.keys) for each in node.slices.values())
 
 
 def value_judges(node: Node, fault: Fault) -> Iterator[Judge]:
@@ -89,25 +101,25 @@ def target_judge(targets: frozenset[str], fault: Fault) -> Judge:
 
 
 def binding_judge(node: Node, fault: Fault) -> Judge:
-    """Extensible and preferred sets advise; a code of a system that the set does not draw from is the sender's own."""
+    """Of a CodeableConcept or Coding. Extensible and preferred sets advise, as they do in R4's own definitions."""
     systems = value_set(node.value_set) or {}
-    severity = {"required": Severity.ERROR, "extensible": Severity.WARNING}.get(node.strength, Severity.INFORMATION)
+    advised = advice.SEVERITIES.get(node.strength)
     words = f"No code of the value set {node.value_set} is given; the binding is {node.strength}."
 
     def judge(value: Any, path: str, scope: Scope) -> None:
-        codings = coded(value, systems)
-        if any(code in systems.get(system, ()) for system, code in codings):
+        codings = coded(value)
+        if value.__class__ is not dict or any(code in systems.get(system, ()) for system, code in codings):
             return
-        if value is not None and (node.strength == "required" or any(system in systems for system, _ in codings)):
-            fault(scope, "code-invalid", path, words, severity)
+        if advised is None:
+            fault(scope, "code-invalid", path, words)
+        elif any(system in systems for system, _ in codings):
+            scope.findings.add("code-not-in-value-set", path, words, advised)
 
     return judge
 
 
-def coded(value: Any, systems: dict[str, frozenset[str]]) -> list[tuple[str, str]]:
-    """System and code of each coding; a bare code may be of any system of the set."""
-    if value.__class__ is str:
-        return [(system, value) for system in systems]
+def coded(value: Any) -> list[tuple[str, str]]:
+    """System and code of each coding."""
     given = value.get("coding", [value]) if value.__class__ is dict else []
     codings = [each for each in given if each.__class__ is dict] if given.__class__ is list else []
     pairs = ((each.get("system"), each.get("code")) for each in codings)
@@ -132,7 +144,8 @@ def object_judge(rule: fhirpath.Rule) -> Judge:
 def child_judge(owner: Profile, node: Node, fault: Fault) -> Judge:
     """Of the object that the element stands in."""
     judge_one = element_judge(owner, node, fault)
-    slices = [slice_judge(owner, node, name, piece, fault) for name, piece in node.slices.items()]
+    asked = {name: piece for name, piece in node.slices.items() if asks(piece, node.keys)}
+    slices = [slice_judge(owner, node, name, piece, fault) for name, piece in asked.items()]
     tests = [membership(node, piece) for piece in node.slices.values()]
 
     def judge(value: Object, path: str, scope: Scope) -> None:

@@ -1,0 +1,210 @@
+"""Checked JSON -> Referral: facts from wherever a reason can stand, and from the subject's own records only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from referral_service.fhir.bundle import Envelope
+from referral_service.fhir.reader import placer_identifier, read_patient, read_referral
+from referral_service.referral import Assertion, Coding, Fact, PatientFacts, Place, Priority, Referral
+from tests.shapes import PLACER_TYPE, Resource, bundle, patient, referral
+
+G243 = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "G24.3", "display": "Spasmodic torticollis"}
+
+
+def read(payload: Resource) -> Referral:
+    envelope = Envelope(payload)
+    return read_referral(envelope, envelope.referrals()[0])
+
+
+def told(payload: Resource) -> list[tuple[str, str, str, Assertion | None]]:
+    """(expression, what stands there, place, stance) of each fact."""
+    return [
+        (fact.expression, fact.coding.code if fact.coding else fact.text or "", fact.place.value, fact.stance)
+        for fact in read(payload).facts
+    ]
+
+
+def test_a_bare_referral_is_read_whole() -> None:
+    found = read(referral(reason="", reasonCode=[{"coding": [G243], "text": "neck"}], priority="urgent", language="en"))
+    concept = "ServiceRequest.reasonCode[0]"
+    coding = Coding(G243["system"], "G24.3", "Spasmodic torticollis")
+    assert found == Referral(
+        status="active",
+        intent="order",
+        do_not_perform=False,
+        priority=Priority.URGENT,
+        facts=(
+            Fact(f"{concept}.coding[0]", concept, Place.REASON, coding=coding, language="en"),
+            Fact(f"{concept}.text", concept, Place.REASON, text="neck", language="en"),
+        ),
+        language="en",
+        has_requester=True,
+        has_placer_identifier=True,
+        has_reason=True,
+    )
+
+
+def test_every_element_of_the_request_that_can_name_a_reason_is_read() -> None:
+    sent = referral(
+        "1",
+        reason="why",
+        code={"text": "what"},
+        orderDetail=[{"text": "how"}],
+        bodySite=[{"text": "where"}],
+        note=[{"text": "remark"}],
+        patientInstruction="advice",
+        reasonReference=[{"display": "pointed"}],
+        supportingInfo=[{"reference": "Condition/unknown", "display": "beside"}],
+        extension=[{"url": "urn:unknown", "valueString": "never"}],
+    )
+    assert told(sent) == [
+        ("ServiceRequest.reasonCode[0].text", "why", "reason", None),
+        ("ServiceRequest.code.text", "what", "request", None),
+        ("ServiceRequest.orderDetail[0].text", "how", "request", None),
+        ("ServiceRequest.bodySite[0].text", "where", "site", None),
+        ("ServiceRequest.note[0].text", "remark", "remark", None),
+        ("ServiceRequest.patientInstruction", "advice", "remark", None),
+        ("ServiceRequest.reasonReference[0].display", "pointed", "reason", None),
+        ("ServiceRequest.supportingInfo[0].display", "beside", "background", None),
+    ]
+
+
+def condition(subject: str, words: str, verification: str | None = None, clinical: str | None = None) -> Resource:
+    statuses = {"verificationStatus": verification, "clinicalStatus": clinical}
+    return {
+        "resourceType": "Condition",
+        "subject": {"reference": subject},
+        "code": {"text": words},
+        **{name: {"coding": [{"code": code}]} for name, code in statuses.items() if code},
+    }
+
+
+def collected(*resources: Resource) -> Resource:
+    return bundle(*({"resource": one} for one in resources), kind="collection")
+
+
+def test_only_the_subjects_own_records_are_read() -> None:
+    sent = collected(
+        patient(id="1"),
+        patient(id="2"),
+        condition("Patient/1", "mine"),
+        condition("Patient/2", "another's"),
+        condition("Patient/3", "a stranger's"),
+        referral(reason="", subject={"reference": "Patient/1"}),
+    )
+    assert told(sent) == [("Bundle.entry[2].resource.code.text", "mine", "background", None)]
+
+
+def test_another_patients_condition_is_not_read_even_when_it_is_the_reason_pointed_at() -> None:
+    other = condition("Patient/2", "another's") | {"id": "c"}
+    request = referral(reason="", subject={"reference": "Patient/1"}, reasonReference=[{"reference": "Condition/c"}])
+    assert told(collected(patient(id="1"), patient(id="2"), other, request)) == []
+
+
+def test_a_reason_pointed_at_is_a_reason_and_read_once() -> None:
+    mine = condition("Patient/1", "mine") | {"id": "c"}
+    request = referral(reason="", subject={"reference": "Patient/1"}, reasonReference=[{"reference": "Condition/c"}])
+    assert told(collected(patient(id="1"), mine, request)) == [
+        ("Bundle.entry[1].resource.code.text", "mine", "reason", None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verification", "clinical", "stance"),
+    [
+        (None, None, None),
+        ("confirmed", "active", None),
+        ("refuted", "active", Assertion.NEGATED),
+        ("entered-in-error", None, Assertion.NEGATED),
+        ("provisional", None, Assertion.SUSPECTED),
+        ("differential", "resolved", Assertion.SUSPECTED),
+        ("unconfirmed", None, Assertion.SUSPECTED),
+        ("confirmed", "resolved", Assertion.HISTORICAL),
+        (None, "remission", Assertion.HISTORICAL),
+        (None, "inactive", Assertion.HISTORICAL),
+    ],
+)
+def test_a_condition_says_itself_how_sure_it_is(
+    verification: str | None, clinical: str | None, stance: Assertion | None
+) -> None:
+    contained = [patient(id="p"), condition("#p", "x", verification, clinical) | {"id": "c"}]
+    sent = referral(reason="", contained=contained, reasonReference=[{"reference": "#c"}])
+    assert told(sent) == [("ServiceRequest.contained[1].code.text", "x", "reason", stance)]
+
+
+@pytest.mark.parametrize(
+    ("record", "facts"),
+    [
+        (
+            {"resourceType": "Observation", "code": {"text": "asked"}, "valueString": "found", "note": [{"text": "n"}]},
+            [("valueString", "found", "background", None), ("note[0].text", "n", "background", None)],
+        ),
+        ({"resourceType": "Observation", "status": "entered-in-error", "valueString": "found"}, []),
+        ({"resourceType": "DiagnosticReport", "conclusion": "c"}, [("conclusion", "c", "background", None)]),
+        ({"resourceType": "DocumentReference", "description": "d"}, [("description", "d", "background", None)]),
+        (
+            {"resourceType": "FamilyMemberHistory", "condition": [{"code": {"text": "f"}}]},
+            [("condition[0].code.text", "f", "family", Assertion.FAMILY)],
+        ),
+        (
+            {"resourceType": "MedicationStatement", "medicationCodeableConcept": {"text": "m"}},
+            [("medicationCodeableConcept.text", "m", "medication", None)],
+        ),
+        (
+            {
+                "resourceType": "QuestionnaireResponse",
+                "item": [{"item": [{"answer": [{"valueString": "a"}, {"valueCoding": {"code": "b"}}]}]}],
+            },
+            [
+                ("item[0].item[0].answer[0].valueString", "a", "background", None),
+                ("item[0].item[0].answer[1].valueCoding", "b", "background", None),
+            ],
+        ),
+        ({"resourceType": "Encounter", "reasonCode": [{"text": "e"}]}, []),
+    ],
+)
+def test_records_of_each_type_are_read_for_what_they_found(record: Resource, facts: list[Any]) -> None:
+    owner = "patient" if record["resourceType"] == "FamilyMemberHistory" else "subject"
+    sent = collected(patient(id="1"), record | {owner: {"reference": "Patient/1"}}, referral(reason="", subject=ONE))
+    assert told(sent) == [(f"Bundle.entry[1].resource.{path}", *rest) for path, *rest in facts]
+
+
+ONE = {"reference": "Patient/1"}
+TYPED = {"type": PLACER_TYPE, "system": "s", "value": "typed"}
+OWN = {"system": "own", "value": "own"}
+OTHER = {"system": "other", "value": "other"}
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "configured", "found"),
+    [
+        ([OTHER, TYPED, OWN], "own", "s|typed"),
+        ([OTHER, OWN], "own", "own|own"),
+        ([OTHER, OWN], None, None),
+        ([OTHER], "own", "other|other"),
+        ([{"value": "1"}], None, "|1"),
+        ([{"system": "s"}], None, None),
+        ([], None, None),
+    ],
+)
+def test_the_placer_identifier_is_the_typed_one_the_configured_one_or_the_only_one(
+    identifiers: list[Resource], configured: str | None, found: str | None
+) -> None:
+    assert placer_identifier({"identifier": identifiers}, configured) == found
+
+
+@pytest.mark.parametrize(
+    ("more", "dead"),
+    [
+        ({}, False),
+        ({"deceasedBoolean": False}, False),
+        ({"deceasedBoolean": True}, True),
+        ({"deceasedDateTime": "2026"}, True),
+    ],
+)
+def test_a_patient_is_a_birth_date_and_whether_they_live(more: Resource, dead: bool) -> None:
+    assert read_patient(patient("1970", **more)) == PatientFacts("1970", dead)
+    assert read_patient(patient(None, **more)) == PatientFacts(None, dead)
