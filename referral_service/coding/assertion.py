@@ -72,16 +72,16 @@ def mentions_in(sentence: Sentence, matches: Sequence[Match], number: int) -> li
     """The mentions of one sentence, in order."""
     if not any(match.entry is not None and match.entry.is_item for match in matches):
         return []
-    said: list[dict[str, str]] = [{} for _ in matches]
+    said: dict[int, dict[str, str]] = {}
     _Forward(sentence, matches, said).sweep()
     _Backward(sentence, matches, said).sweep()
     directions = frozenset().union(*(match.entry.directions for match in matches if match.entry is not None))
     current = "current" in directions
     general = _general(sentence, matches) if "general" in directions and "self" not in directions else ""
     mentions = []
-    for match, rules in zip(matches, said, strict=True):
+    for at, match in enumerate(matches):
         if match.entry is not None and match.entry.is_item:
-            assertion, rule, clear = _resolve(rules, current, general)
+            assertion, rule, clear = _resolve(said.get(at, {}), current, general)
             start, end = sentence[match.first].start, sentence[match.last].end
             mentions.append(Mention(match.entry, start, end, number, match.first, match.last, assertion, rule, clear))
     return mentions
@@ -122,7 +122,7 @@ def _of(match: Match, direction: str) -> list[Trigger]:
 class _Forward:
     """What was said before a finding."""
 
-    def __init__(self, sentence: Sentence, matches: Sequence[Match], said: list[dict[str, str]]) -> None:
+    def __init__(self, sentence: Sentence, matches: Sequence[Match], said: dict[int, dict[str, str]]) -> None:
         self.sentence, self.matches, self.said = sentence, matches, said
         self.active: dict[str, _Active] = {}
         self.outer: list[dict[str, _Active]] = []
@@ -166,12 +166,11 @@ class _Forward:
         self.active[trigger.assertion] = _Active(trigger.rule, reach, last + reach)
 
     def mark(self, at: int, match: Match) -> None:
-        rules = self.said[at]
         if self.questioned:
-            rules["suspected"] = self.questioned
+            self.said.setdefault(at, {})["suspected"] = self.questioned
         for name, active in self.active.items():
             if match.first <= active.until:
-                rules[name] = active.rule
+                self.said.setdefault(at, {})[name] = active.rule
                 if match.entry is not None and match.entry.meanings:
                     active.until = match.last + active.reach
 
@@ -218,7 +217,7 @@ class _Forward:
 class _Backward:
     """What was said after a finding."""
 
-    def __init__(self, sentence: Sentence, matches: Sequence[Match], said: list[dict[str, str]]) -> None:
+    def __init__(self, sentence: Sentence, matches: Sequence[Match], said: dict[int, dict[str, str]]) -> None:
         self.sentence, self.matches, self.said = sentence, matches, said
         self.active: dict[str, _Active] = {}
         self.fresh = False
@@ -256,7 +255,7 @@ class _Backward:
     def mark(self, at: int, match: Match, counts: bool) -> None:
         for name, active in self.active.items():
             if match.last >= active.until:
-                self.said[at].setdefault(name, active.rule)
+                self.said.setdefault(at, {}).setdefault(name, active.rule)
                 self.used = self.used or counts
 
     def cross(self, before: str) -> None:

@@ -6,7 +6,7 @@ A long word one slip away from a word of dystonia (one letter missing, added, ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -124,9 +124,10 @@ class Lexicon:
         return None
 
     def _look_up(self, word: str) -> str | None:
-        if is_known_word(word) or word in self._typos.words:
+        typos = self._typos
+        if word in typos.words or not typos.might_mean(word) or is_known_word(word):
             return None
-        return self._typos.meant(word)
+        return typos.meant(word)
 
 
 def _crosses_comma(sentence: Sentence, first: int, last: int, entry: Entry) -> bool:
@@ -172,6 +173,12 @@ class Typos:
 
     words: frozenset[str]
     shorter: Mapping[str, tuple[str, ...]]
+    edges: frozenset[str]
+    """The first and the last three letters of the words that are meant."""
+
+    def might_mean(self, word: str) -> bool:
+        """One slip in eight letters or more leaves the first or the last three as they were: most words end here."""
+        return word[:3] in self.edges or word[-3:] in self.edges
 
     def meant(self, word: str) -> str | None:
         for short in (word, *_shorter(word)):
@@ -183,14 +190,15 @@ class Typos:
 
 def _typo_index(terms: Mapping[str, tuple[Meaning, ...]]) -> Typos:
     every = frozenset(word for term in terms for word in term.split())
+    meant = _of_dystonia(terms)
     shorter: dict[str, tuple[str, ...]] = {}
-    for word in _of_dystonia(terms):
+    for word in meant:
         for short in {word, *_shorter(word)}:
             shorter[short] = (*shorter.get(short, ()), word)
-    return Typos(every, shorter)
+    return Typos(every, shorter, frozenset(edge for word in meant for edge in (word[:3], word[-3:])))
 
 
-def _of_dystonia(terms: Mapping[str, tuple[Meaning, ...]]) -> Iterable[str]:
+def _of_dystonia(terms: Mapping[str, tuple[Meaning, ...]]) -> list[str]:
     names = (
         term for term, meanings in terms.items() if any(m.kind in (Kind.DYSTONIA, Kind.NEIGHBOUR) for m in meanings)
     )

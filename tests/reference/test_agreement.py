@@ -149,7 +149,7 @@ def summary(rows: list[Judged], share: float) -> str:
         f"{len(rows)} resources, the same verdict on {len(rows) - len(apart)} ({share:.1%});",
         f"refused by both {sum(1 for row in rows if row.agreed and row.ours)}, by neither "
         f"{sum(1 for row in rows if row.agreed and not row.ours)};",
-        f"{aside} of these would be refused by HAPI if what was set aside decided.",
+        f"{aside} accepted by both would be refused by HAPI if what was set aside decided.",
         *(row.line for row in apart),
     ]
     return "\n".join(lines)

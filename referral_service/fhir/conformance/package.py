@@ -98,7 +98,7 @@ def fill(node: Node, element: Object, root: str) -> None:
 def valued(element: Object, stem: str) -> Any:
     """The value of a choice such as ``fixed[x]``."""
     size = len(stem)
-    return next((each for name, each in element.items() if name.startswith(stem) and name[size:].istitle()), ABSENT)
+    return next((each for name, each in element.items() if name.startswith(stem) and name[size:][:1].isupper()), ABSENT)
 
 
 def base_type(url: str) -> str:
