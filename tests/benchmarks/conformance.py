@@ -24,19 +24,23 @@ from referral_service.fhir.conformance import check
 from referral_service.fhir.parse import parse
 
 EXAMPLE = (
-    Path(__file__).parent.parent.parent / "profiles" / "examples" / "valid" / "01-cervical-dystonia-contained-patient.json"
+    Path(__file__).parent.parent.parent
+    / "profiles"
+    / "examples"
+    / "valid"
+    / "01-cervical-dystonia-contained-patient.json"
 )
 PROFILE = "https://referral-service.example/fhir/StructureDefinition/dystonia-referral"
 REFERRAL_BYTES = 1_400
 BUNDLE_BYTES = 300_000
 STARTED = """
-import resource, time
-before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+import psutil, time
+before, begun = psutil.Process().memory_info().rss, time.perf_counter()
 from referral_service.fhir.conformance import check
 imported = time.perf_counter()
 {work}
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(imported - begun, time.perf_counter() - begun, (after - before) / 1024)
+after = psutil.Process().memory_info().rss
+print(imported - begun, time.perf_counter() - begun, (after - before) / 2**20)
 """
 FIRST_CHECK = f"check({{'resourceType': 'ServiceRequest'}}, ['{PROFILE}'])"
 FIRST_FHIRPATH = "check({'resourceType': 'ValueSet', 'status': 'draft', 'name': 'x'})"
@@ -47,7 +51,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2)
     seconds = parser.parse_args().seconds
     referral, bundle = _referral(), _bundle()
-    _compare("ServiceRequest with contained Patient", referral, lambda value: ServiceRequest.model_validate(value), seconds)
+    _compare(
+        "ServiceRequest with contained Patient", referral, lambda value: ServiceRequest.model_validate(value), seconds
+    )
     _compare("collection of such", bundle, lambda value: Bundle.model_validate(value), seconds)
     _start("engine, first check and profile", FIRST_CHECK)
     _start("the same, and the first FHIRPath", f"{FIRST_CHECK}\n{FIRST_FHIRPATH}")

@@ -97,6 +97,8 @@ def test_sets_that_are_stated_by_hierarchy_are_listed_in_full(
     assert lacks[1] not in listed[lacks[0]]
 
 
-@pytest.mark.parametrize("url", ["http://hl7.org/fhir/ValueSet/c80-doc-typecodes", "http://hl7.org/fhir/ValueSet/report-codes"])
+@pytest.mark.parametrize(
+    "url", ["http://hl7.org/fhir/ValueSet/c80-doc-typecodes", "http://hl7.org/fhir/ValueSet/report-codes"]
+)
 def test_long_and_open_sets_that_only_advise_are_left_out(url: str) -> None:
     assert table.value_set(url) is None

@@ -12,7 +12,11 @@ import pytest
 from referral_service.fhir.conformance import check, fhirpath, invariants, table
 from referral_service.fhir.parse import Number
 
-ALL = [each for name in sorted({*table.resource_types(), *table.data_types()}) for each in table.definition(name).own_constraints]
+ALL = [
+    each
+    for name in sorted({*table.resource_types(), *table.data_types()})
+    for each in table.definition(name).own_constraints
+]
 STATED = {(each.owner, each.key): each for each in ALL}
 
 
@@ -54,7 +58,12 @@ def capability(**more: Any) -> dict[str, Any]:
 
 
 def risk(**prediction: Any) -> dict[str, Any]:
-    return {"resourceType": "RiskAssessment", "status": "final", "subject": {"display": "x"}, "prediction": [prediction]}
+    return {
+        "resourceType": "RiskAssessment",
+        "status": "final",
+        "subject": {"display": "x"},
+        "prediction": [prediction],
+    }
 
 
 UCUM = "http://unitsofmeasure.org"

@@ -22,7 +22,9 @@ ALLOWED = [
     div("\n x \n"),
     div("<p>x</p><br/><hr/>"),
     div("<h1>a</h1><h6>b</h6>"),
-    div("<table><caption>a</caption><thead><tr><th scope='col'>b</th></tr></thead><tbody><tr><td>c</td></tr></tbody></table>"),
+    div(
+        "<table><caption>a</caption><thead><tr><th scope='col'>b</th></tr></thead><tbody><tr><td>c</td></tr></tbody></table>"
+    ),
     div("<ul><li>a</li></ul><ol start='2'><li>b</li></ol><dl><dt>c</dt><dd>d</dd></dl>"),
     div("<b>a</b><i>b</i><em>c</em><strong>d</strong><tt>e</tt><small>f</small><big>g</big>"),
     div("<a href='https://a.example/?a=1&amp;b=2'>x</a>"),
@@ -41,7 +43,7 @@ ALLOWED = [
     div("\U0001f600"),
 ]
 
-ACTIVE = "The element \"{}\" is not among those that a narrative may have (txt-1)."
+ACTIVE = 'The element "{}" is not among those that a narrative may have (txt-1).'
 ELEMENT = "An element is not among those that a narrative may have (txt-1)."
 ATTRIBUTE = "An attribute is not among those that a narrative may have (txt-1)."
 EVENT = "An event attribute is not among those that a narrative may have (txt-1)."

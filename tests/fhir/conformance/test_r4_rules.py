@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.fhir.conformance.r4_samples import CONDITION, OBSERVATION, PATIENT, REFERRAL, TASK, TRANSACTION, Finding, changed, findings
+from tests.fhir.conformance.r4_samples import (
+    CONDITION,
+    OBSERVATION,
+    PATIENT,
+    REFERRAL,
+    TASK,
+    TRANSACTION,
+    Finding,
+    changed,
+    findings,
+)
 
 from referral_service.fhir.conformance import check, invariants, table
 from referral_service.fhir.parse import Number

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
-from tests.fhir.conformance.r4_samples import CONDITION, OBSERVATION, PATIENT, REFERRAL, VALID, Finding, changed, findings, findings_in
+from tests.fhir.conformance.r4_samples import (
+    CONDITION,
+    OBSERVATION,
+    PATIENT,
+    REFERRAL,
+    VALID,
+    Finding,
+    changed,
+    findings,
+    findings_in,
+)
 
 REASON = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
 
