@@ -20,9 +20,9 @@ from referral_service.intake.judge import judge_referrals, point_at_our_tasks
 from referral_service.intake.later import reconsider_new
 from referral_service.intake.preview import preview
 from referral_service.intake.reading import Reading, read
-from referral_service.intake.referrals import add_ledger
 from referral_service.intake.refusals import no_referral, refuse
 from referral_service.intake.replays import replay_of_request
+from referral_service.intake.rows import add_ledger
 from referral_service.intake.site import Answer, Became, Incoming, Received, Site, failed, is_failed
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.referral import Disposition

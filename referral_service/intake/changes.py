@@ -15,19 +15,16 @@ from referral_service.fhir.canonical import canonical_hash
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, decided_task, owner, served
 from referral_service.intake.course import Course
+from referral_service.intake.deciding import Decided, decide_entry, located
 from referral_service.intake.draft import Draft, Replacement
-from referral_service.intake.referrals import (
-    Decided,
+from referral_service.intake.referrals import served_referral, task_subject
+from referral_service.intake.rows import (
     add_change,
     add_key,
     add_provenance,
-    decide_entry,
-    located,
     referral_columns,
     referral_tokens,
-    served_referral,
     task_columns,
-    task_subject,
 )
 from referral_service.intake.site import Answer, Became, failed
 from referral_service.intake.subject import Subject, awaited_identifier, identifier_pairs

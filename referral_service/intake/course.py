@@ -9,9 +9,9 @@ from referral_service.fhir.bundle import Entry, Envelope, Resource
 from referral_service.fhir.canonical import canonical_hash, combined_hash
 from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import supporting
+from referral_service.intake.deciding import located, patient_of
 from referral_service.intake.draft import SUPPORTING, Draft
 from referral_service.intake.reading import Reading, references
-from referral_service.intake.referrals import located, patient_of
 from referral_service.intake.site import Answer, Incoming, Site, type_and_id
 from referral_service.intake.subject import Subject, identifier_pairs, names_of
 from referral_service.issues import Issue

@@ -13,8 +13,8 @@ from referral_service.intake.changes import CANCELS
 from referral_service.intake.course import Course
 from referral_service.intake.draft import AUTHORED_ONLY, SUPPORTING
 from referral_service.intake.reading import placer_if_readable
-from referral_service.intake.referrals import add_key, add_ledger
 from referral_service.intake.replays import Before, Remembered, again, remembered
+from referral_service.intake.rows import add_key, add_ledger
 from referral_service.intake.site import Answer, Became, failed, is_failed, type_and_id
 from referral_service.issues import FaultKind, Issue, error, information
 from referral_service.referral import Disposition

@@ -10,7 +10,8 @@ from referral_service.fhir.canonical import canonical_hash
 from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import changes
 from referral_service.intake.course import Course, Work
-from referral_service.intake.referrals import Decided, decide_entry, has_open_referral, write_new
+from referral_service.intake.deciding import Decided, decide_entry, has_open_referral
+from referral_service.intake.referrals import write_new
 from referral_service.intake.refusals import refusal
 from referral_service.intake.site import Answer, Became, failed, new_id, type_and_id
 from referral_service.intake.subject import Subject, find_subject

@@ -13,7 +13,7 @@ from referral_service.fhir.writer import Stamp
 from referral_service.intake.changes import restamp
 from referral_service.intake.draft import Draft, Replacement
 from referral_service.intake.reading import read
-from referral_service.intake.referrals import add_change
+from referral_service.intake.rows import add_change
 from referral_service.intake.site import Answer, Became, Incoming, Site, failed
 from referral_service.issues import FaultKind, Issue, error
 from referral_service.referral import Disposition, Queue

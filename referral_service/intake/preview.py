@@ -8,8 +8,8 @@ from referral_service.decide import refused
 from referral_service.fhir.bundle import Entry
 from referral_service.fhir.reader import placer_identifier
 from referral_service.intake.course import Course, begin
+from referral_service.intake.deciding import decide_entry, has_open_referral
 from referral_service.intake.reading import read
-from referral_service.intake.referrals import decide_entry, has_open_referral
 from referral_service.intake.refusals import no_referral, refusal
 from referral_service.intake.site import Incoming, Site
 from referral_service.intake.subject import find_subject

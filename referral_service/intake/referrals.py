@@ -1,108 +1,34 @@
-"""One referral of a request: read, decided, and written with its Task."""
+"""One new referral, written with its Task."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
-from typing import Any
+from collections.abc import Sequence
 
-from referral_service.decide import decide
 from referral_service.fhir import writer
-from referral_service.fhir.bundle import Entry, Envelope, Resource, identifiers
-from referral_service.fhir.canonical import canonical_hash, digest, facts_json
-from referral_service.fhir.parse import dump, parse
-from referral_service.fhir.reader import placer_identifier, read_patient, read_referral
+from referral_service.fhir.bundle import Resource, identifiers
+from referral_service.fhir.reader import placer_identifier
 from referral_service.fhir.writer import (
     AI_ASSISTED,
     Stamp,
     TaskFacts,
-    decision_parameters,
     decision_tags,
-    outcome,
-    provenance,
 )
-from referral_service.intake.draft import Draft, identifier_tokens
-from referral_service.intake.site import Answer, Became, Site, new_id
-from referral_service.intake.subject import Subject, identifier_pairs
+from referral_service.intake.deciding import Decided, located
+from referral_service.intake.draft import Draft
+from referral_service.intake.rows import (
+    add_change,
+    add_key,
+    add_ledger,
+    add_provenance,
+    patient_reference,
+    referral_columns,
+    referral_tokens,
+    task_columns,
+)
+from referral_service.intake.site import Answer, Became
 from referral_service.issues import Issue
-from referral_service.referral import Decision, DecisionInput, Flag
 from referral_service.store import tables
-from referral_service.store.lookups import Known
-from referral_service.store.writes import bounded
 from referral_service.worklist import due_on
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A referral with the decision made on it, before anything is written."""
-
-    entry: Entry
-    subject: Subject
-    given: DecisionInput
-    decision: Decision
-    content_hash: str
-    placer: str | None
-
-
-def decide_entry(
-    site: Site,
-    envelope: Envelope,
-    entry: Entry,
-    subject: Subject,
-    patient: Resource | None,
-    received_on: date,
-    *,
-    open_elsewhere: bool,
-    already_taken: bool = False,
-) -> Decided:
-    """Pure: the same referral, patient and day give the same decision at every door."""
-    given = DecisionInput(
-        referral=read_referral(envelope, entry),
-        patient=read_patient(patient) if patient is not None else None,
-        received_on=received_on,
-        open_elsewhere=open_elsewhere,
-        already_taken=already_taken,
-    )
-    return Decided(
-        entry=entry,
-        subject=subject,
-        given=given,
-        decision=decide(given, site.vocabulary, site.policy),
-        content_hash=canonical_hash(envelope, entry),
-        placer=placer_identifier(entry.resource),
-    )
-
-
-def located(issues: Iterable[Issue], entry: Entry) -> tuple[Issue, ...]:
-    """What a decision says of a ServiceRequest, said of the entry that it came in."""
-    return tuple(
-        replace(issue, expression=entry.path + issue.expression.removeprefix("ServiceRequest"))
-        if issue.expression.startswith("ServiceRequest")
-        else issue
-        for issue in issues
-    )
-
-
-def patient_of(subject: Subject, stored_patients: dict[str, str]) -> Resource | None:
-    """The Patient resource itself, from the request or from the store."""
-    if subject.entry is not None:
-        return subject.entry.resource
-    if subject.stored is None or subject.stored.partition("/")[2] not in stored_patients:
-        return None
-    value: Any = parse(stored_patients[subject.stored.partition("/")[2]].encode()).value
-    return dict(value)
-
-
-def has_open_referral(subject: Subject, patient: Resource | None, known: Known) -> bool:
-    """Whether this client has an open referral already for a patient with one of these identifiers."""
-    if patient is None:
-        return False
-    ids = {one for pair in identifier_pairs(patient) for one in known.patients.get(pair, [])}
-    if subject.stored:
-        ids.add(subject.stored.partition("/")[2])
-    return bool(ids & known.with_open_referral)
 
 
 def write_new(
@@ -164,12 +90,6 @@ def task_subject(draft: Draft, decided: Decided, resource: Resource) -> Resource
     return {"reference": patient} if patient else _without_fragment(resource["subject"])
 
 
-def patient_reference(draft: Draft, decided: Decided) -> str | None:
-    if decided.subject.entry is not None:
-        return draft.assigned.get(id(decided.subject.entry.resource))
-    return decided.subject.stored
-
-
 def _without_fragment(reference: Resource | None) -> Resource | None:
     """A reference that can stand in another resource: one to a contained resource keeps only its words."""
     if reference is None or not str(reference.get("reference", "")).startswith("#"):
@@ -185,64 +105,6 @@ def _placer_identifier(resource: Resource) -> Resource | None:
         return None
     kind = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "PLAC"}]}
     return {"type": kind, **{name: identifier[name] for name in ("system", "value") if name in identifier}}
-
-
-def referral_columns(draft: Draft, decided: Decided, resource: Resource, text: str) -> dict[str, Any]:
-    """The columns of ``service_request`` that follow from what was sent and decided."""
-    given = facts_json(decided.given)
-    patient = patient_reference(draft, decided)
-    parameters = decision_parameters([decided.decision], draft.site.code_versions)
-    return {
-        "last_updated": draft.incoming.instant,
-        "content": text,
-        "status": resource["status"],
-        "intent": resource["intent"],
-        "priority": decided.given.referral.priority,
-        "authored_on": _to_the_nanosecond(resource.get("authoredOn")),
-        "requester": _bounded(resource.get("requester", {}).get("reference")),
-        "subject": _bounded(resource["subject"].get("reference")),
-        "patient_id": patient.partition("/")[2] if patient else None,
-        "content_hash": decided.content_hash,
-        "awaiting": _bounded(next(iter(decided.subject.awaiting), None)),
-        "disposition": decided.decision.disposition,
-        "decision": dump(parameters).decode(),
-        "decision_input": given.decode(),
-        "input_hash": digest(given),
-    }
-
-
-def _to_the_nanosecond(moment: str | None) -> str | None:
-    """FHIR sets no limit to the digits of a second; a column does."""
-    return re.sub(r"(\.\d{9})\d+", r"\1", moment) if moment else None
-
-
-def referral_tokens(resource: Resource, awaiting: tuple[str, ...] = ()) -> dict[str, list[tuple[str, str]]]:
-    """What a ServiceRequest is searched by, and the names of the Patient that it waits for."""
-    codings = resource.get("code", {}).get("coding", [])
-    tags = resource["meta"].get("tag", [])
-    return {
-        "identifier": identifier_tokens(resource),
-        "code": [(one.get("system", ""), one["code"]) for one in codings if "code" in one],
-        "_awaits": [("", name) for name in awaiting],
-        "_tag": [(one.get("system", ""), one["code"]) for one in tags if "code" in one],
-    }
-
-
-def task_columns(draft: Draft, decided: Decided, task: Resource) -> dict[str, Any]:
-    """The columns of ``task`` that follow from a decision."""
-    decision = decided.decision
-    patient = patient_reference(draft, decided)
-    return {
-        "last_updated": task["meta"]["lastUpdated"],
-        "content": dump(task).decode(),
-        "patient_id": patient.partition("/")[2] if patient else None,
-        "requester": _bounded(task.get("requester", {}).get("reference")),
-        "priority_rank": decision.assessed_priority.rank,
-        "red_flag": int(Flag.RED_FLAG in decision.flags),
-        "due": task["restriction"]["period"]["end"],
-        "code": decision.code.cm.code if decision.code else None,
-        "flags": f",{','.join(decision.flags)},",
-    }
 
 
 def _add_referral(draft: Draft, decided: Decided, stamp: Stamp, resource: Resource, text: str) -> None:
@@ -273,65 +135,3 @@ def _add_task(draft: Draft, decided: Decided, stamp: Stamp, task: Resource, refe
         **columns,
     )
     add_change(draft, stamp, status="requested", queue=queue)
-
-
-def add_change(draft: Draft, stamp: Stamp, **facts: Any) -> None:
-    """One immutable row a version of a Task: its timeline, and what its sender is told from."""
-    draft.add(
-        tables.status_change,
-        task_id=stamp.id,
-        version=stamp.version,
-        at=stamp.last_updated,
-        **{"actor": "referral-service", **facts},
-    )
-
-
-def add_provenance(
-    draft: Draft, referral_id: str, task_id: str, decision: Decision, activity: str, follows: str | None = None
-) -> None:
-    stamp = Stamp(new_id(), 1, draft.incoming.instant)
-    targets = [f"ServiceRequest/{referral_id}", f"Task/{task_id}"]
-    written = provenance(stamp, targets, decision.policy, draft.site.package_version, activity, follows)
-    text = dump(written).decode()
-    columns = {"id": stamp.id, "type": "Provenance", "version": 1, "last_updated": stamp.last_updated}
-    draft.add(tables.resource, **columns, content=text, content_hash="", birth_date=None)
-
-
-def add_ledger(
-    draft: Draft,
-    position: int,
-    state: str,
-    issues: tuple[Issue, ...],
-    referral_id: str | None,
-    placer: str | None,
-    decision: Decision | None = None,
-) -> None:
-    red_flag = any(issue.rule == "red-flag" for issue in issues)
-    if decision is not None:
-        red_flag = red_flag or Flag.RED_FLAG in decision.flags
-    draft.add(
-        tables.ledger,
-        received_id=draft.received_id,
-        position=position,
-        at=draft.incoming.instant,
-        state=state,
-        referral_id=referral_id,
-        placer=_bounded(placer),
-        red_flag=int(red_flag),
-        outcome=dump(outcome(issues)).decode(),
-    )
-
-
-def add_key(draft: Draft, kind: str, value: str, content_hash: str, referral_id: str | None) -> None:
-    draft.add(
-        tables.request_key,
-        kind=kind,
-        value=bounded(value),
-        content_hash=content_hash,
-        received_id=draft.received_id,
-        referral_id=referral_id,
-    )
-
-
-def _bounded(value: str | None) -> str | None:
-    return bounded(value) if value is not None else None

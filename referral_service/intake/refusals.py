@@ -9,7 +9,7 @@ from referral_service.decide import refused
 from referral_service.fhir.bundle import Envelope
 from referral_service.intake.draft import Draft
 from referral_service.intake.reading import Reading, placer_if_readable, readable_referrals
-from referral_service.intake.referrals import add_ledger
+from referral_service.intake.rows import add_ledger
 from referral_service.intake.site import Answer, Incoming, Site, failed
 from referral_service.issues import FaultKind, Issue, error
 from referral_service.referral import Decision, Disposition

@@ -222,7 +222,9 @@ HOLDS: dict[tuple[str, str], Holds] = {
     ("Condition", "con-5"): lambda value: not condition_error(value) or not has(value, "clinicalStatus"),
     ("FamilyMemberHistory", "fhs-1"): lambda value: not (has_choice(value, "age") and has_choice(value, "born")),
     ("FamilyMemberHistory", "fhs-2"): lambda value: has_choice(value, "age") or not has(value, "estimatedAge"),
-    ("MedicationDispense", "mdd-1"): lambda value: not surely_after(value.get("whenPrepared"), value.get("whenHandedOver")),
+    ("MedicationDispense", "mdd-1"): lambda value: (
+        not surely_after(value.get("whenPrepared"), value.get("whenHandedOver"))
+    ),
     ("Observation", "obs-3"): one_of("low", "high", "text"),
     ("Observation", "obs-6"): lambda value: not (has(value, "dataAbsentReason") and has_choice(value, "value")),
     ("Observation", "obs-7"): component_differs,

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fhir.conformance import test_fhirpath, test_r4_rules
-from tests.fhir.conformance.r4_samples import OBSERVATION, PATIENT, REFERRAL, VALID, changed
 
 from referral_service.fhir.conformance import check, compiler, fhirpath, invariants, table
 from referral_service.fhir.conformance.scope import Object, Scope
 from referral_service.fhir.parse import parse
+from tests.fhir.conformance import test_r4_rules
+from tests.fhir.conformance.fhirpath_samples import HOLD
+from tests.fhir.conformance.r4_samples import OBSERVATION, PATIENT, REFERRAL, VALID, changed
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "profiles" / "examples").glob("*/*.json"))
 Key = tuple[str, str]
@@ -46,7 +47,13 @@ MORE: list[dict[str, Any]] = [
         {"valueTriggerDefinition": {"type": "named-event", "name": "x"}},
         {"valueTriggerDefinition": {"type": "named-event", "timingDate": "2024"}},
         {"valueTriggerDefinition": {"type": "periodic", "timingDate": "2024", "data": [{"type": "Patient"}]}},
-        {"valueTriggerDefinition": {"type": "data-added", "data": [{"type": "Patient"}], "condition": {"language": "a", "expression": "x"}}},
+        {
+            "valueTriggerDefinition": {
+                "type": "data-added",
+                "data": [{"type": "Patient"}],
+                "condition": {"language": "a", "expression": "x"},
+            }
+        },
     ),
     {
         "resourceType": "Composition",
@@ -83,8 +90,12 @@ MORE: list[dict[str, Any]] = [
     },
     changed(REFERRAL, (("orderDetail",), [{"text": "x"}])),
     changed(OBSERVATION, (("referenceRange",), [{"low": {"value": 1}, "text": "x"}])),
-    {**VALID["condition"], "stage": [{"summary": {"text": "x"}, "type": {"text": "x"}}], "evidence": [{"code": [{"text": "x"}]}]},
-]  # fmt: skip
+    {
+        **VALID["condition"],
+        "stage": [{"summary": {"text": "x"}, "type": {"text": "x"}}],
+        "evidence": [{"code": [{"text": "x"}]}],
+    },
+]
 
 
 def table_of(test: Any, position: int = 0) -> list[Any]:
@@ -99,7 +110,7 @@ def samples() -> Iterator[Any]:
     yield from VALID.values()
     yield from table_of(test_r4_rules.test_invariants_hold_and_are_named_by_their_key)
     yield from table_of(test_r4_rules.test_a_bundle_keeps_the_rules_of_its_type)
-    yield from test_fhirpath.HOLD
+    yield from HOLD
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.fhir.conformance.r4_samples import CONDITION, PATIENT, REFERRAL, changed
-from tests.fhir.conformance.test_package import nodes
 
 from referral_service.fhir.conformance import package
 from referral_service.fhir.conformance.completeness import WISHES, completeness
 from referral_service.fhir.conformance.package import Node
+from tests.fhir.conformance.r4_samples import CONDITION, PATIENT, REFERRAL, changed
+from tests.fhir.conformance.test_package import nodes
 
 P = "https://referral-service.example/fhir/StructureDefinition/"
 REACHED = {**PATIENT, "telecom": [{"system": "phone", "value": "1"}]}

@@ -10,10 +10,12 @@ from math import prod
 from typing import Any
 
 import pytest
+
 from tests.fhir import test_parse as parsing
 from tests.fhir.conformance import test_advice as advice
 from tests.fhir.conformance import test_fhirpath as expressions
 from tests.fhir.conformance import test_narrative as narratives
+from tests.fhir.conformance import test_narrowing as narrowing
 from tests.fhir.conformance import test_profiles as profiles
 from tests.fhir.conformance import test_r4_references as references
 from tests.fhir.conformance import test_r4_rules as rules
@@ -83,7 +85,7 @@ CLASSES: dict[str, list[Callable[..., Any]]] = {
         profiles.test_what_a_profile_allows_has_no_faults,
         profiles.test_what_breaks_a_profile_is_told_with_its_place,
         profiles.test_a_claimed_profile_is_judged_when_known_and_remarked_upon_when_not,
-        profiles.test_each_kind_of_narrowing_is_judged,
+        narrowing.test_each_kind_of_narrowing_is_judged,
     ],
 }
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.fhir.conformance.r4_samples import findings
 
 from referral_service.fhir.conformance import check
 from referral_service.fhir.conformance.narrative import faults_of
+from tests.fhir.conformance.r4_samples import findings
 
 XMLNS = 'xmlns="http://www.w3.org/1999/xhtml"'
 
@@ -23,7 +23,8 @@ ALLOWED = [
     div("<p>x</p><br/><hr/>"),
     div("<h1>a</h1><h6>b</h6>"),
     div(
-        "<table><caption>a</caption><thead><tr><th scope='col'>b</th></tr></thead><tbody><tr><td>c</td></tr></tbody></table>"
+        "<table><caption>a</caption><thead><tr><th scope='col'>b</th></tr></thead>"
+        "<tbody><tr><td colspan='2'>c</td></tr></tbody></table>"
     ),
     div("<ul><li>a</li></ul><ol start='2'><li>b</li></ol><dl><dt>c</dt><dd>d</dd></dl>"),
     div("<b>a</b><i>b</i><em>c</em><strong>d</strong><tt>e</tt><small>f</small><big>g</big>"),

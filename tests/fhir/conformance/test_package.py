@@ -10,7 +10,6 @@ import fhirpathpy
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 from fhirpathpy.models import models
-from tests.fhir.conformance.test_profiles import GOOD_TASK, INTAKE, TASK
 
 from referral_service.decide import decide
 from referral_service.fhir import writer
@@ -23,6 +22,7 @@ from referral_service.fhir.terminology import code_versions, profiles_folder, vo
 from referral_service.policy import load_policy
 from referral_service.referral import DecisionInput
 from referral_service.web.capability import _OPERATIONS
+from tests.fhir.conformance.test_profiles import GOOD_TASK, INTAKE, TASK
 
 C = "https://referral-service.example/fhir"
 KINDS = {
@@ -153,8 +153,8 @@ def test_what_this_service_writes_keeps_its_own_profiles(example: Any) -> None:
         if decision.queue is None:
             continue
         subject = {"reference": "Patient/1"} if patient else None
-        facts = writer.TaskFacts("1", subject, entry.resource.get("requester"), None, STAMP.last_updated, "2026-03-20")
-        task = writer.task(facts, STAMP, decision, "", code_versions())
+        facts = writer.TaskFacts("1", subject, {"display": "Dr Invented"}, None, STAMP.last_updated, "2026-03-20")
+        task = writer.task(facts, STAMP, decision, "Call the clinic.", code_versions())
         assert check(task, [TASK]) == []
         tags = writer.decision_tags(decision, code_versions())
         served = writer.served(entry.resource, STAMP, lambda _: None, tags=tags, security=[writer.AI_ASSISTED])

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.fhir.conformance.r4_samples import CONDITION, PATIENT, REFERRAL, TRANSACTION, changed, findings
 
-from referral_service.fhir.conformance import check, package
-from referral_service.fhir.conformance.profiles import Fault, element_judge
-from referral_service.fhir.conformance.scope import Findings, Scope
+from referral_service.fhir.conformance import check
+from tests.fhir.conformance.r4_samples import CONDITION, PATIENT, REFERRAL, TRANSACTION, changed, findings
 
 C = "https://referral-service.example/fhir"
 P = f"{C}/StructureDefinition/"
@@ -29,7 +27,11 @@ GOOD_TASK: dict[str, Any] = {
     "meta": {"tag": [{"system": f"{C}/CodeSystem/flag", "code": "red-flag"}]},
     "extension": [{"url": P + "assignee", "valueString": "Dr One"}],
     "identifier": [
-        {"type": concept(V2, "FILL"), "system": "urn:ietf:rfc:3986", "value": "urn:uuid:0d9a3b0e-6c1c-4b7e-9b50-0d3cfa3f3b11"},
+        {
+            "type": concept(V2, "FILL"),
+            "system": "urn:ietf:rfc:3986",
+            "value": "urn:uuid:0d9a3b0e-6c1c-4b7e-9b50-0d3cfa3f3b11",
+        },
         {"type": concept(V2, "PLAC"), "system": "https://ehr.example/orders", "value": "7"},
     ],
     "status": "requested",
@@ -43,7 +45,7 @@ GOOD_TASK: dict[str, Any] = {
     "owner": {"reference": "HealthcareService/adult-movement-disorders"},
     "reasonCode": concept("http://hl7.org/fhir/sid/icd-10-cm", "G24.3"),
     "restriction": {"period": {"end": "2024-06-06"}},
-}  # fmt: skip
+}
 WHY = concept(f"{C}/CodeSystem/status-reason", "capacity")
 
 
@@ -55,8 +57,14 @@ def asked(payload: Any, *profiles: str) -> list[tuple[str, str, str, str]]:
     ("payload", "profile"),
     [
         (REFERRAL, INTAKE),
-        (changed(REFERRAL, *(((name,), ...) for name in ("identifier", "requester", "reasonCode", "code", "note"))), INTAKE),
-        (changed(REFERRAL, (("subject",), {"identifier": {"value": "1"}, "type": "Patient"}), (("contained",), ...)), INTAKE),
+        (
+            changed(REFERRAL, *(((name,), ...) for name in ("identifier", "requester", "reasonCode", "code", "note"))),
+            INTAKE,
+        ),
+        (
+            changed(REFERRAL, (("subject",), {"identifier": {"value": "1"}, "type": "Patient"}), (("contained",), ...)),
+            INTAKE,
+        ),
         (changed(REFERRAL, (("subject",), {"identifier": {"value": "1"}}), (("contained",), ...)), INTAKE),
         (changed(REFERRAL, (("subject",), {"reference": "https://ehr.example/x"}), (("contained",), ...)), INTAKE),
         (PATIENT, PERSON),
@@ -65,11 +73,17 @@ def asked(payload: Any, *profiles: str) -> list[tuple[str, str, str, str]]:
         (GOOD_TASK, TASK),
         (changed(GOOD_TASK, (("status",), "rejected"), (("statusReason",), WHY)), TASK),
         (changed(GOOD_TASK, (("extension",), [{"url": "https://a.example/x", "valueCode": "x"}])), TASK),
-        (changed(GOOD_TASK, (("extension", 0), {"url": P + "assignee", "valueReference": {"reference": "Practitioner/1"}})), TASK),
+        (
+            changed(
+                GOOD_TASK,
+                (("extension", 0), {"url": P + "assignee", "valueReference": {"reference": "Practitioner/1"}}),
+            ),
+            TASK,
+        ),
         (changed(GOOD_TASK, (("businessStatus",), concept("https://clinic.example/words", "seen-today"))), TASK),
         (changed(GOOD_TASK, (("focus", "reference"), "ServiceRequest/1/_history/2")), TASK),
     ],
-)  # fmt: skip
+)
 def test_what_a_profile_allows_has_no_faults(payload: dict[str, Any], profile: str) -> None:
     assert asked(payload, profile) == []
 
@@ -91,7 +105,9 @@ INFO, WARN, ERROR = "information", "warning", "error"
             [("subject", "profile", "value", ERROR)],
         ),
         (
-            changed(REFERRAL, (("contained", 0), {"resourceType": "Group", "id": "p1", "type": "person", "actual": False})),
+            changed(
+                REFERRAL, (("contained", 0), {"resourceType": "Group", "id": "p1", "type": "person", "actual": False})
+            ),
             INTAKE,
             [("subject", "profile", "value", ERROR)],
         ),
@@ -177,14 +193,21 @@ INFO, WARN, ERROR = "information", "warning", "error"
             [("extension[0].valueBoolean", "profile", "structure", ERROR)],
         ),
         (
-            changed(GOOD_TASK, (("extension", 0), {"url": P + "assignee", "valueReference": {"reference": "Patient/1"}})),
+            changed(
+                GOOD_TASK, (("extension", 0), {"url": P + "assignee", "valueReference": {"reference": "Patient/1"}})
+            ),
             TASK,
             [("extension[0].valueReference", "profile", "value", ERROR)],
         ),
         (
-            changed(GOOD_TASK, (("extension", 0), {"url": P + "assignee", "extension": [{"url": "a", "valueCode": "x"}]})),
+            changed(
+                GOOD_TASK, (("extension", 0), {"url": P + "assignee", "extension": [{"url": "a", "valueCode": "x"}]})
+            ),
             TASK,
-            [("extension[0].extension", "profile", "structure", ERROR), ("extension[0].value", "profile", "required", ERROR)],
+            [
+                ("extension[0].extension", "profile", "structure", ERROR),
+                ("extension[0].value", "profile", "required", ERROR),
+            ],
         ),
         (changed(GOOD_TASK, (("restriction",), ...)), TASK, [("restriction", "profile", "required", ERROR)]),
         (
@@ -198,7 +221,7 @@ INFO, WARN, ERROR = "information", "warning", "error"
         (REFERRAL, INTAKE + "|9.9.9", [("", "profile-unknown", "not-found", ERROR)]),
         (PATIENT, "http://hl7.org/fhir/StructureDefinition/Task", [("", "profile", "value", ERROR)]),
     ],
-)  # fmt: skip
+)
 def test_what_breaks_a_profile_is_told_with_its_place(
     payload: dict[str, Any], profile: str, expected: list[tuple[str, str, str, str]]
 ) -> None:
@@ -274,94 +297,7 @@ def test_unknown_claims_are_remarked_upon_once_a_request() -> None:
 
 
 def test_a_profile_both_claimed_and_asked_for_is_judged_once() -> None:
-    payload = changed(REFERRAL, (("meta",), {"profile": [INTAKE]}), (("subject",), {"reference": "Group/1"}), (("contained",), ...))  # fmt: skip
+    payload = changed(
+        REFERRAL, (("meta",), {"profile": [INTAKE]}), (("subject",), {"reference": "Group/1"}), (("contained",), ...)
+    )
     assert asked(payload, INTAKE) == [("ServiceRequest.subject", "profile", "value", ERROR)]
-
-
-def judged(elements: list[dict[str, Any]], value: dict[str, Any]) -> list[tuple[str, str]]:
-    """By a profile made for the test."""
-    definition = {"url": "x", "version": "1", "id": "made-up", "type": "Patient", "differential": {"element": elements}}
-    made = package.read_profile(definition)
-    findings = Findings()
-    scope = Scope(findings, value, "Patient", {})
-    element_judge(made, made.root, Fault(made.name))(value, "Patient", scope)
-    assert {issue.rule for issue in findings.issues} <= {"profile"}
-    return [(issue.expression, issue.code) for issue in findings.issues]
-
-
-def element(path: str, **more: Any) -> dict[str, Any]:
-    bare = ".".join(part.partition(":")[0] for part in path.split("."))
-    return {"id": f"Patient.{path}", "path": f"Patient.{bare}", **more}
-
-
-PHONE = [
-    element("telecom", slicing={"discriminator": [{"type": "value", "path": "system"}], "rules": "closed"}),
-    element("telecom:phone", min=1, max="2"),
-    element("telecom:phone.system", min=1, fixedCode="phone"),
-    element("telecom:phone.value", min=1),
-    element("telecom:mail.system", min=1, fixedCode="email"),
-]
-THIS = [
-    element("communication", min=0),
-    element("communication.language.coding", slicing={"discriminator": [{"type": "value", "path": "$this"}], "rules": "open"}),
-    element("communication.language.coding:german", min=1, patternCoding={"system": "urn:ietf:bcp:47", "code": "de"}),
-]  # fmt: skip
-DEEP = [
-    element("contact", slicing={"discriminator": [{"type": "pattern", "path": "relationship"}], "rules": "open"}),
-    element("contact:mother", max="1"),
-    element("contact:mother.relationship", patternCodeableConcept={"coding": [{"code": "MTH"}]}),
-    element("contact:mother.name", min=1),
-]
-REASON = {"extension": [{"url": "http://a", "valueCode": "unknown"}]}
-
-
-@pytest.mark.parametrize(
-    ("elements", "value", "expected"),
-    [
-        ([element("name", min=2)], {"name": [{"text": "x"}]}, [("name", "required")]),
-        ([element("name", min=2)], {"name": [{"text": "x"}, {"text": "y"}]}, []),
-        ([element("name", max="1")], {"name": [{"text": "x"}, {"text": "y"}]}, [("name", "structure")]),
-        ([element("name", max="0")], {"name": [{"text": "x"}]}, [("name", "structure")]),
-        ([element("birthDate", min=1)], {"_birthDate": REASON}, []),
-        ([element("name.given", min=2)], {"name": [{"given": ["x"], "_given": [None, REASON]}]}, []),
-        ([element("name.given", min=1)], {"name": [{"_given": [REASON]}, {"text": "x"}]}, [("name[1].given", "required")]),
-        ([element("active", fixedBoolean=True)], {"active": True}, []),
-        ([element("active", fixedBoolean=True)], {"active": 1}, [("active", "value")]),
-        ([element("gender", patternCode="male")], {"gender": "female"}, [("gender", "value")]),
-        ([element("gender", patternCode="male")], {"_gender": REASON}, []),
-        ([element("maritalStatus", fixedCodeableConcept={"text": "x"})], {"maritalStatus": {"text": "x"}}, []),
-        ([element("maritalStatus", fixedCodeableConcept={"text": "x"})], {"maritalStatus": {"text": "x", "id": "a"}}, [("maritalStatus", "value")]),
-        ([element("maritalStatus", patternCodeableConcept={"text": "x"})], {"maritalStatus": {"text": "x", "id": "a"}}, []),
-        ([element("maritalStatus", fixedCodeableConcept={"coding": [{"code": "a"}]})], {"maritalStatus": {"coding": [{"code": "a"}, {"code": "b"}]}}, [("maritalStatus", "value")]),
-        ([element("maritalStatus", patternCodeableConcept={"coding": [{"code": "b"}]})], {"maritalStatus": {"coding": [{"code": "a"}, {"code": "b"}]}}, []),
-        ([element("deceased[x]", type=[{"code": "boolean"}])], {"deceasedBoolean": True}, []),
-        ([element("deceased[x]", type=[{"code": "boolean"}])], {"deceasedDateTime": "2024"}, [("deceasedDateTime", "structure")]),
-        ([element("deceased[x]", min=1, type=[{"code": "dateTime"}])], {}, [("deceased", "required")]),
-        ([element("deceased[x]", fixedBoolean=False)], {"deceasedBoolean": True}, [("deceasedBoolean", "value")]),
-        (PHONE, {"telecom": [{"system": "phone", "value": "1"}, {"system": "email"}]}, []),
-        (PHONE, {"telecom": [{"system": "email"}]}, [("telecom", "required")]),
-        (PHONE, {}, [("telecom", "required")]),
-        (PHONE, {"telecom": [{"system": "phone"}]}, [("telecom[0].value", "required")]),
-        (PHONE, {"telecom": [{"system": "phone", "value": str(each)} for each in range(3)]}, [("telecom", "structure")]),
-        (PHONE, {"telecom": [{"system": "phone", "value": "1"}, {"system": "fax"}, {"value": "2"}]}, [("telecom[1]", "structure"), ("telecom[2]", "structure")]),
-        (PHONE, {"telecom": "x"}, [("telecom", "structure"), ("telecom", "required")]),
-        (THIS, {"communication": [{"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": "de", "display": "x"}]}}]}, []),
-        (THIS, {"communication": [{"language": {"coding": [{"code": "de"}]}}]}, [("communication[0].language.coding", "required")]),
-        (THIS, {}, []),
-        (DEEP, {"contact": [{"relationship": [{"coding": [{"code": "MTH"}, {"code": "N"}]}], "name": {"text": "x"}}]}, []),
-        (DEEP, {"contact": [{"relationship": [{"text": "x"}, {"coding": [{"code": "MTH"}]}]}]}, [("contact[0].relationship[0]", "value"), ("contact[0].name", "required")]),
-        (DEEP, {"contact": [{"relationship": [{"coding": [{"code": "FTH"}]}]}]}, []),
-        (DEEP, {"contact": [{"relationship": [{"coding": [{"code": "MTH"}]}], "name": {"text": "x"}}] * 2}, [("contact", "structure")]),
-        ([element("name", constraint=[{"key": "n-1", "severity": "error", "human": "x", "expression": "family.exists()"}])], {"name": [{"family": "x"}, {"text": "y"}]}, [("name[1]", "invariant")]),
-        ([element("generalPractitioner", type=[{"code": "Reference", "targetProfile": ["http://hl7.org/fhir/StructureDefinition/Organization"]}])], {"generalPractitioner": [{"reference": "Practitioner/1"}, {"reference": "urn:uuid:x"}, {"reference": 7}, "x"]}, [("generalPractitioner[0]", "value")]),
-    ],
-)  # fmt: skip
-def test_each_kind_of_narrowing_is_judged(
-    elements: list[dict[str, Any]], value: dict[str, Any], expected: list[tuple[str, str]]
-) -> None:
-    given = {"resourceType": "Patient", **value}
-    assert judged(elements, given) == [(f"Patient.{place}", code) for place, code in expected]
-
-
-def test_must_support_alone_asks_nothing() -> None:
-    assert judged([element("name", mustSupport=True), element("name.family", mustSupport=True)], {}) == []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.fhir.conformance.r4_samples import PATIENT, REFERRAL, TRANSACTION, Finding, changed, findings
 
 from referral_service.fhir.conformance import check
+from tests.fhir.conformance.r4_samples import PATIENT, REFERRAL, TRANSACTION, Finding, changed, findings
 
 TARGET, MISMATCH, LOST, RULE = "reference-target", "reference-type-mismatch", "reference-unresolved", "contained-rule"
 NOTE = {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "x"}}

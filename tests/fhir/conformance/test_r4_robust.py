@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.fhir.conformance.r4_samples import REFERRAL, VALID, findings
 
 from referral_service.fhir.conformance import check, table
 from referral_service.fhir.conformance.compiler import shape_for
 from referral_service.fhir.parse import Number
 from referral_service.issues import Issue
+from tests.fhir.conformance.r4_samples import REFERRAL, VALID, findings
 
 ODD = (
     None,

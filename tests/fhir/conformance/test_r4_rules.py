@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
+from referral_service.fhir.conformance import check, invariants, table
+from referral_service.fhir.parse import Number
 from tests.fhir.conformance.r4_samples import (
     CONDITION,
     OBSERVATION,
@@ -16,9 +19,6 @@ from tests.fhir.conformance.r4_samples import (
     changed,
     findings,
 )
-
-from referral_service.fhir.conformance import check, invariants, table
-from referral_service.fhir.parse import Number
 
 UCUM = "http://unitsofmeasure.org"
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"

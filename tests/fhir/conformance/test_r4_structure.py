@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
+
 from tests.fhir.conformance.r4_samples import (
     CONDITION,
     OBSERVATION,

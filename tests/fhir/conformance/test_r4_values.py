@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 import pytest
-from tests.fhir.conformance.r4_samples import CONDITION, DIV, PATIENT, REFERRAL, Finding, changed, findings
 
 from referral_service.fhir.conformance import check
 from referral_service.fhir.parse import Number
+from tests.fhir.conformance.r4_samples import CONDITION, DIV, PATIENT, REFERRAL, Finding, changed, findings
 
 INVALID, WRONG, EMPTY = "invalid-value", "wrong-type", "empty-value"
 LONG = "x" * (1024 * 1024)

@@ -1,0 +1,43 @@
+"""What we author, as FHIR: the decision, the Task, the Provenance, outcomes and the tags on a referral.
+
+What is written here is typed by ``fhir.resources.R4B``, so that a slip of ours fails here and not at the receiver;
+the sender's own JSON only passes through :func:`served`, which adds id, meta and rewritten references and touches
+nothing else.
+"""
+
+from referral_service.fhir.writer.decision import (
+    coding,
+    concept,
+    decided_codings,
+    decided_issues,
+    decision_parameters,
+    decision_tags,
+    flag_tags,
+)
+from referral_service.fhir.writer.outcome import CANONICAL, outcome, own_system, pretty, typed
+from referral_service.fhir.writer.served import AI_ASSISTED, Stamp, served
+from referral_service.fhir.writer.task import TaskFacts, decided_task, owner, provenance, task, task_reason
+
+__all__ = [
+    "AI_ASSISTED",
+    "CANONICAL",
+    "Stamp",
+    "TaskFacts",
+    "coding",
+    "concept",
+    "decided_codings",
+    "decided_issues",
+    "decided_task",
+    "decision_parameters",
+    "decision_tags",
+    "flag_tags",
+    "outcome",
+    "own_system",
+    "owner",
+    "pretty",
+    "provenance",
+    "served",
+    "task",
+    "task_reason",
+    "typed",
+]

@@ -1,0 +1,61 @@
+"""The sender's own resource as we serve it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from referral_service.fhir.bundle import Resource
+
+AI_ASSISTED = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+    "code": "AIAST",
+    "display": "Artificial Intelligence asserted",
+}
+"""Says that a machine chose the tags (https://terminology.hl7.org/CodeSystem-v3-ObservationValue.html)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Identity and time of one version of a resource; ``last_updated`` is a FHIR instant."""
+
+    id: str
+    version: int
+    last_updated: str
+
+
+def served(
+    resource: Resource,
+    stamp: Stamp,
+    rewrite: Callable[[str], str | None],
+    *,
+    tags: Sequence[Resource] = (),
+    security: Sequence[Resource] = (),
+    replaced: Sequence[Resource] = (),
+) -> Resource:
+    """The sender's resource as we serve it: with our id and meta, and the references that ``rewrite`` knows.
+
+    The sender's labels stay and ours follow; those of ``replaced`` are ours of before, come back with an update.
+    """
+    meta = dict(resource.get("meta", {}))
+    meta["versionId"], meta["lastUpdated"] = str(stamp.version), stamp.last_updated
+    for name, ours in (("tag", tags), ("security", security)):
+        theirs = [label for label in meta.get(name, []) if label not in replaced]
+        listed = theirs + [label for label in ours if label not in theirs]
+        if listed:
+            meta[name] = listed
+    body = {name: value for name, value in resource.items() if name not in ("resourceType", "id", "meta")}
+    return {"resourceType": resource["resourceType"], "id": stamp.id, "meta": meta, **_rewritten(body, rewrite)}
+
+
+def _rewritten(value: Any, rewrite: Callable[[str], str | None]) -> Any:
+    if isinstance(value, dict):
+        changed = {name: _rewritten(item, rewrite) for name, item in value.items()}
+        reference = value.get("reference")
+        if isinstance(reference, str):
+            changed["reference"] = rewrite(reference) or reference
+        return changed
+    if isinstance(value, list):
+        return [_rewritten(item, rewrite) for item in value]
+    return value

@@ -1,0 +1,90 @@
+"""One referral of a request, decided before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from referral_service.decide import decide
+from referral_service.fhir.bundle import Entry, Envelope, Resource
+from referral_service.fhir.canonical import canonical_hash
+from referral_service.fhir.parse import parse
+from referral_service.fhir.reader import placer_identifier, read_patient, read_referral
+from referral_service.intake.site import Site
+from referral_service.intake.subject import Subject, identifier_pairs
+from referral_service.issues import Issue
+from referral_service.referral import Decision, DecisionInput
+from referral_service.store.lookups import Known
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A referral with the decision made on it, before anything is written."""
+
+    entry: Entry
+    subject: Subject
+    given: DecisionInput
+    decision: Decision
+    content_hash: str
+    placer: str | None
+
+
+def decide_entry(
+    site: Site,
+    envelope: Envelope,
+    entry: Entry,
+    subject: Subject,
+    patient: Resource | None,
+    received_on: date,
+    *,
+    open_elsewhere: bool,
+    already_taken: bool = False,
+) -> Decided:
+    """Pure: the same referral, patient and day give the same decision at every door."""
+    given = DecisionInput(
+        referral=read_referral(envelope, entry),
+        patient=read_patient(patient) if patient is not None else None,
+        received_on=received_on,
+        open_elsewhere=open_elsewhere,
+        already_taken=already_taken,
+    )
+    return Decided(
+        entry=entry,
+        subject=subject,
+        given=given,
+        decision=decide(given, site.vocabulary, site.policy),
+        content_hash=canonical_hash(envelope, entry),
+        placer=placer_identifier(entry.resource),
+    )
+
+
+def located(issues: Iterable[Issue], entry: Entry) -> tuple[Issue, ...]:
+    """What a decision says of a ServiceRequest, said of the entry that it came in."""
+    return tuple(
+        replace(issue, expression=entry.path + issue.expression.removeprefix("ServiceRequest"))
+        if issue.expression.startswith("ServiceRequest")
+        else issue
+        for issue in issues
+    )
+
+
+def patient_of(subject: Subject, stored_patients: dict[str, str]) -> Resource | None:
+    """The Patient resource itself, from the request or from the store."""
+    if subject.entry is not None:
+        return subject.entry.resource
+    if subject.stored is None or subject.stored.partition("/")[2] not in stored_patients:
+        return None
+    value: Any = parse(stored_patients[subject.stored.partition("/")[2]].encode()).value
+    return dict(value)
+
+
+def has_open_referral(subject: Subject, patient: Resource | None, known: Known) -> bool:
+    """Whether this client has an open referral already for a patient with one of these identifiers."""
+    if patient is None:
+        return False
+    ids = {one for pair in identifier_pairs(patient) for one in known.patients.get(pair, [])}
+    if subject.stored:
+        ids.add(subject.stored.partition("/")[2])
+    return bool(ids & known.with_open_referral)

@@ -1,0 +1,149 @@
+"""The rows that a referral, its Task and its place in the ledger are written as."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from referral_service.fhir.bundle import Resource
+from referral_service.fhir.canonical import digest, facts_json
+from referral_service.fhir.parse import dump
+from referral_service.fhir.writer import (
+    Stamp,
+    decision_parameters,
+    outcome,
+    provenance,
+)
+from referral_service.intake.deciding import Decided
+from referral_service.intake.draft import Draft, identifier_tokens
+from referral_service.intake.site import new_id
+from referral_service.issues import Issue
+from referral_service.referral import Decision, Flag
+from referral_service.store import tables
+from referral_service.store.writes import bounded
+
+
+def patient_reference(draft: Draft, decided: Decided) -> str | None:
+    if decided.subject.entry is not None:
+        return draft.assigned.get(id(decided.subject.entry.resource))
+    return decided.subject.stored
+
+
+def referral_columns(draft: Draft, decided: Decided, resource: Resource, text: str) -> dict[str, Any]:
+    """The columns of ``service_request`` that follow from what was sent and decided."""
+    given = facts_json(decided.given)
+    patient = patient_reference(draft, decided)
+    parameters = decision_parameters([decided.decision], draft.site.code_versions)
+    return {
+        "last_updated": draft.incoming.instant,
+        "content": text,
+        "status": resource["status"],
+        "intent": resource["intent"],
+        "priority": decided.given.referral.priority,
+        "authored_on": _to_the_nanosecond(resource.get("authoredOn")),
+        "requester": _bounded(resource.get("requester", {}).get("reference")),
+        "subject": _bounded(resource["subject"].get("reference")),
+        "patient_id": patient.partition("/")[2] if patient else None,
+        "content_hash": decided.content_hash,
+        "awaiting": _bounded(next(iter(decided.subject.awaiting), None)),
+        "disposition": decided.decision.disposition,
+        "decision": dump(parameters).decode(),
+        "decision_input": given.decode(),
+        "input_hash": digest(given),
+    }
+
+
+def _to_the_nanosecond(moment: str | None) -> str | None:
+    """FHIR sets no limit to the digits of a second; a column does."""
+    return re.sub(r"(\.\d{9})\d+", r"\1", moment) if moment else None
+
+
+def referral_tokens(resource: Resource, awaiting: tuple[str, ...] = ()) -> dict[str, list[tuple[str, str]]]:
+    """What a ServiceRequest is searched by, and the names of the Patient that it waits for."""
+    codings = resource.get("code", {}).get("coding", [])
+    tags = resource["meta"].get("tag", [])
+    return {
+        "identifier": identifier_tokens(resource),
+        "code": [(one.get("system", ""), one["code"]) for one in codings if "code" in one],
+        "_awaits": [("", name) for name in awaiting],
+        "_tag": [(one.get("system", ""), one["code"]) for one in tags if "code" in one],
+    }
+
+
+def task_columns(draft: Draft, decided: Decided, task: Resource) -> dict[str, Any]:
+    """The columns of ``task`` that follow from a decision."""
+    decision = decided.decision
+    patient = patient_reference(draft, decided)
+    return {
+        "last_updated": task["meta"]["lastUpdated"],
+        "content": dump(task).decode(),
+        "patient_id": patient.partition("/")[2] if patient else None,
+        "requester": _bounded(task.get("requester", {}).get("reference")),
+        "priority_rank": decision.assessed_priority.rank,
+        "red_flag": int(Flag.RED_FLAG in decision.flags),
+        "due": task["restriction"]["period"]["end"],
+        "code": decision.code.cm.code if decision.code else None,
+        "flags": f",{','.join(decision.flags)},",
+    }
+
+
+def add_change(draft: Draft, stamp: Stamp, **facts: Any) -> None:
+    """One immutable row a version of a Task: its timeline, and what its sender is told from."""
+    draft.add(
+        tables.status_change,
+        task_id=stamp.id,
+        version=stamp.version,
+        at=stamp.last_updated,
+        **{"actor": "referral-service", **facts},
+    )
+
+
+def add_provenance(
+    draft: Draft, referral_id: str, task_id: str, decision: Decision, activity: str, follows: str | None = None
+) -> None:
+    stamp = Stamp(new_id(), 1, draft.incoming.instant)
+    targets = [f"ServiceRequest/{referral_id}", f"Task/{task_id}"]
+    written = provenance(stamp, targets, decision.policy, draft.site.package_version, activity, follows)
+    text = dump(written).decode()
+    columns = {"id": stamp.id, "type": "Provenance", "version": 1, "last_updated": stamp.last_updated}
+    draft.add(tables.resource, **columns, content=text, content_hash="", birth_date=None)
+
+
+def add_ledger(
+    draft: Draft,
+    position: int,
+    state: str,
+    issues: tuple[Issue, ...],
+    referral_id: str | None,
+    placer: str | None,
+    decision: Decision | None = None,
+) -> None:
+    red_flag = any(issue.rule == "red-flag" for issue in issues)
+    if decision is not None:
+        red_flag = red_flag or Flag.RED_FLAG in decision.flags
+    draft.add(
+        tables.ledger,
+        received_id=draft.received_id,
+        position=position,
+        at=draft.incoming.instant,
+        state=state,
+        referral_id=referral_id,
+        placer=_bounded(placer),
+        red_flag=int(red_flag),
+        outcome=dump(outcome(issues)).decode(),
+    )
+
+
+def add_key(draft: Draft, kind: str, value: str, content_hash: str, referral_id: str | None) -> None:
+    draft.add(
+        tables.request_key,
+        kind=kind,
+        value=bounded(value),
+        content_hash=content_hash,
+        received_id=draft.received_id,
+        referral_id=referral_id,
+    )
+
+
+def _bounded(value: str | None) -> str | None:
+    return bounded(value) if value is not None else None
