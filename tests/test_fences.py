@@ -22,6 +22,7 @@ DOORS = {
     "granian": {"server"},
     "click": {"cli", "demo"},
     "fhir": {"fhir"},
+    "fhirpathpy": {"fhir"},
     "orjson": {"fhir", "intake", "web", "store"},
 }
 PURE = {"issues", "policy", "referral", "routing", "decide", "worklist", "coding"}

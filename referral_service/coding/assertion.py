@@ -29,7 +29,6 @@ _AFTER_REACH = 6
 _BEFORE_REACH = 14
 _CLOSE = frozenset({"like", "v", "vs", "versus", "possible", "possibly", "probable", "probably", "likely", "considered",
                     "suspected", "nil", "denied", "negative", "absent", "tbc", "provisional", "uncertain"})  # fmt: skip
-_SELDOM_CROSSES = frozenset({"unclear", "suspected", "historical", "history"})
 
 
 class Mention(NamedTuple):
@@ -147,7 +146,7 @@ class _Forward:
             if trigger.direction == "before":
                 self.open(trigger, match.last)
             elif trigger.direction == "relative" and not self.is_informant(at):
-                self.active["family"] = _Active(trigger.rule, 0, len(self.sentence))
+                self.active["family"] = _Active(trigger.rule, len(self.sentence), len(self.sentence))
             elif trigger.direction == "self":
                 self.active.clear()
             elif trigger.direction == "stop":
@@ -209,8 +208,6 @@ class _Forward:
                 kept[name] = active
             elif name == "negated" and segment.starts_with_item and (segment.is_bare or last.items):
                 kept.setdefault("unclear", _Active("unclear:list", active.reach, active.until))
-            elif name not in _SELDOM_CROSSES and segment.is_bare:
-                kept[name] = active
         self.active = kept
 
 

@@ -199,14 +199,14 @@ class _Meant:
         """The same phrase means the same throughout a text."""
         phrase = id(mention.entry)
         if phrase not in self.known:
-            self.known[phrase] = self._meant(mention.entry.meanings, mention.word == mention.last)
+            self.known[phrase] = self._meant(mention.entry.meanings)
         return self.known[phrase]
 
-    def _meant(self, meanings: Sequence[Meaning], is_one_word: bool) -> list[Meaning]:
+    def _meant(self, meanings: Sequence[Meaning]) -> list[Meaning]:
         if any(meaning.context for meaning in meanings):
             fits = [meaning for meaning in meanings if meaning.context in self.contexts]
             meanings = fits or [meaning for meaning in meanings if not meaning.context]
-        if is_one_word and "parkinson" in self.contexts and any(_is_bare_dyskinesia(m) for m in meanings):
+        if "parkinson" in self.contexts and any(_is_bare_dyskinesia(m) for m in meanings):
             meanings = [self.vocabulary.findings["levodopa-dyskinesia"]]
         resolved = [resolve(meaning, self.policy.contestable, self.vocabulary) for meaning in meanings]
         first = {meaning.finding: meaning for meaning in reversed(resolved)}

@@ -131,7 +131,7 @@ def _stale(course: Course, entry: Entry) -> Answer | None:
     reference = course.known.reference(entry.addresses())
     row = None
     if reference is not None:
-        row = lookups.current(course.connection, course.incoming.client, *type_and_id(reference))
+        row = lookups.current(course.connection, course.incoming.client, *type_and_id(reference), held=True)
     if row is not None and version_of(wanted) == row["version"]:
         return None
     words = "The resource is not at the version that ifMatch names."

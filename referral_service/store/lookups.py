@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, case, exists, literal, null, select, tuple_, union_all
+from sqlalchemy import (
+    BindParameter,
+    CompoundSelect,
+    Connection,
+    String,
+    bindparam,
+    case,
+    exists,
+    literal,
+    null,
+    select,
+    tuple_,
+    union_all,
+)
 
 from referral_service.store import tables
 from referral_service.store.writes import bounded
@@ -70,10 +84,19 @@ def known(
     names = {bounded(name): name for name in addresses}
     asked = {(kind, bounded(value)): (kind, value) for kind, value in keys}
     wanted = {(bounded(system), bounded(value)): (system, value) for system, value in identifiers}
-    found, parts = Known(), _questions(client, list(asked), list(names), list(wanted))
-    if not parts:
+    found = Known()
+    has_absolute = any("://" in name for name in names)
+    question = _question(bool(asked), bool(names), has_absolute, bool(wanted))
+    if question is None:
         return found
-    for what, first, second, one, two, three in connection.execute(union_all(*parts)):
+    values = {
+        "client": client,
+        "keys": list(asked),
+        "names": list(names),
+        "ids": [name.rpartition("/")[2] for name in names],
+        "identifiers": list(wanted),
+    }
+    for what, first, second, one, two, three in connection.execute(question, values):
         if what == "key":
             found.keys[asked[first, second]] = KnownKey(one, two, three)
         elif what == "address":
@@ -87,60 +110,69 @@ def known(
     return found
 
 
-def _questions(client: str, keys: list[Pair], names: list[str], identifiers: list[Pair]) -> list[Any]:
-    parts = []
+_CLIENT: BindParameter[str] = bindparam("client", type_=String)
+_KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
+_NAMES: BindParameter[Any] = bindparam("names", expanding=True)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_IDENTIFIERS: BindParameter[Any] = bindparam("identifiers", expanding=True)
+
+
+@cache
+def _question(keys: bool, names: bool, absolute: bool, identifiers: bool) -> CompoundSelect[Any] | None:
+    """The one query for what is asked, put together once: composing it costs more than running it."""
+    parts: list[Any] = []
     if keys:
-        parts.append(_keys(client, keys))
+        parts.append(_keys())
     if names:
-        parts += [_addresses(client, names), *_own(client, names)]
-    if any("://" in name for name in names):
-        parts.append(_absolute(client, names))
+        parts += [_addresses(), *_own()]
+    if absolute:
+        parts.append(_absolute())
     if identifiers:
-        parts.append(_patients(client, identifiers))
-    return parts
+        parts.append(_patients())
+    return union_all(*parts) if parts else None
 
 
-def _keys(client: str, keys: list[Pair]) -> Any:
+def _keys() -> Any:
     key = tables.request_key
     return select(
         literal("key"), key.c.kind, key.c.value, key.c.content_hash, key.c.received_id, key.c.referral_id
-    ).where(key.c.client == client, tuple_(key.c.kind, key.c.value).in_(keys))
+    ).where(key.c.client == _CLIENT, tuple_(key.c.kind, key.c.value).in_(_KEYS))
 
 
-def _addresses(client: str, names: list[str]) -> Any:
+def _addresses() -> Any:
     address = tables.address
     return select(literal("address"), address.c.name, address.c.type, address.c.owner, null(), null()).where(
-        address.c.client == client, address.c.name.in_(names)
+        address.c.client == _CLIENT, address.c.name.in_(_NAMES)
     )
 
 
-def _absolute(client: str, names: list[str]) -> Any:
-    """The absolute names of whatever goes by one of ``names``."""
+def _absolute() -> Any:
+    """The absolute names of whatever goes by one of the names asked for."""
     address, other = tables.address, tables.address.alias()
     return (
         select(literal("absolute"), other.c.name, other.c.type, other.c.owner, null(), null())
         .distinct()
         .join_from(address, other, other.c.owner == address.c.owner)
-        .where(address.c.client == client, address.c.name.in_(names), other.c.name.contains("://"))
+        .where(address.c.client == _CLIENT, address.c.name.in_(_NAMES), other.c.name.contains("://"))
     )
 
 
-def _own(client: str, names: list[str]) -> list[Any]:
+def _own() -> list[Any]:
     """References that already speak of our ids."""
-    ids = [name.rpartition("/")[2] for name in names]
     own, sent = tables.resource, tables.service_request
     relative = own.c.type + "/" + own.c.id
+    request = "ServiceRequest/" + sent.c.id
     return [
         select(literal("address"), relative, own.c.type, own.c.id, null(), null()).where(
-            own.c.client == client, own.c.id.in_(ids), relative.in_(names)
+            own.c.client == _CLIENT, own.c.id.in_(_IDS), relative.in_(_NAMES)
         ),
-        select(
-            literal("address"), "ServiceRequest/" + sent.c.id, literal("ServiceRequest"), sent.c.id, null(), null()
-        ).where(sent.c.client == client, sent.c.id.in_(ids), ("ServiceRequest/" + sent.c.id).in_(names)),
+        select(literal("address"), request, literal("ServiceRequest"), sent.c.id, null(), null()).where(
+            sent.c.client == _CLIENT, sent.c.id.in_(_IDS), request.in_(_NAMES)
+        ),
     ]
 
 
-def _patients(client: str, identifiers: list[Pair]) -> Any:
+def _patients() -> Any:
     token, task, patient = tables.token, tables.task, tables.resource
     is_open = exists().where(task.c.patient_id == token.c.owner, task.c.status.not_in(FINAL)).correlate(token)
     newest_first = (
@@ -154,10 +186,10 @@ def _patients(client: str, identifiers: list[Pair]) -> Any:
         )
         .join(patient, patient.c.id == token.c.owner)
         .where(
-            token.c.client == client,
+            token.c.client == _CLIENT,
             token.c.type == "Patient",
             token.c.param == "identifier",
-            tuple_(token.c.system, token.c.value).in_(identifiers),
+            tuple_(token.c.system, token.c.value).in_(_IDENTIFIERS),
         )
         .order_by(patient.c.last_updated.desc(), patient.c.id)
     )
@@ -183,12 +215,20 @@ def contents(connection: Connection, kind: str, ids: Iterable[str]) -> dict[str,
     return {row.id: row.content for row in rows}
 
 
-def current(connection: Connection, client: str, kind: str, identity: str) -> Mapping[str, Any] | None:
-    """The current row of one resource of a client, whichever table its type lives in."""
+def current(
+    connection: Connection, client: str, kind: str, identity: str, *, held: bool = False
+) -> Mapping[str, Any] | None:
+    """The current row of one resource of a client, whichever table its type lives in.
+
+    ``held`` keeps others from changing it until this transaction ends, so that what is then said of its version stays
+    true (SQLite has one writer at a time anyway).
+    """
     table = table_of(kind)
     query = select(table).where(table.c.id == identity, table.c.client == client)
     if table is tables.resource:
         query = query.where(table.c.type == kind)
+    if held:
+        query = query.with_for_update()
     row = connection.execute(query).mappings().one_or_none()
     return dict(row) if row is not None else None
 
@@ -226,17 +266,22 @@ def referral_with_task(connection: Connection, referral_id: str) -> tuple[Mappin
     return dict(first), dict(second)
 
 
-def awaiting(connection: Connection, client: str, names: Iterable[str]) -> list[str]:
-    """Ids of referrals whose subject was not here and goes by one of ``names``."""
+@cache
+def _awaiting() -> Any:
     token = tables.token
-    query = (
+    return (
         select(token.c.owner)
         .distinct()
-        .where(token.c.client == client, token.c.type == "ServiceRequest", token.c.param == "_awaits")
-        .where(token.c.value.in_([bounded(name) for name in names]))
+        .where(token.c.client == _CLIENT, token.c.type == "ServiceRequest", token.c.param == "_awaits")
+        .where(token.c.value.in_(_NAMES))
         .order_by(token.c.owner)
     )
-    return list(connection.execute(query).scalars())
+
+
+def awaiting(connection: Connection, client: str, names: Iterable[str]) -> list[str]:
+    """Ids of referrals whose subject was not here and goes by one of ``names``."""
+    values = {"client": client, "names": [bounded(name) for name in names]}
+    return list(connection.execute(_awaiting(), values).scalars())
 
 
 def all_awaiting(connection: Connection) -> list[tuple[str, str]]:

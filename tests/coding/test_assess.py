@@ -121,6 +121,7 @@ HUGE = (
     "mother in ",
     "dystoniaz qwertyui ",
     "\n",
+    "CD ",
 )
 
 

@@ -14,7 +14,7 @@ from referral_service.coding import Indication, assess
 from referral_service.fhir.terminology import vocabulary
 from referral_service.policy import load_policy
 from referral_service.referral import Fact, Place
-from tests.coding.panel import rows
+from tests.coding.panel import facts_of, rows
 
 UNRELATED = rows(Path(__file__).parent / "unrelated.tsv")
 MOVEMENTS = [row["text"] for row in rows(Path(__file__).parent / "movements.tsv")]
@@ -73,3 +73,16 @@ def test_no_unrelated_reason_is_read_as_a_dystonia() -> None:
 )
 def test_a_word_nobody_foresaw_and_a_part_that_may_move_end_with_a_human(text: str, expected: bool) -> None:
     assert is_rejected(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("remark", "why"),
+    [
+        ("Seen here before by Dr Oakwood, thank you", "elsewhere"),
+        ("grmpf brzl flonk", "other-reason-unsure"),
+        ("the foot goes over", "other-reason-unsure"),
+    ],
+)
+def test_a_remark_that_cannot_be_read_keeps_a_coded_reason_from_being_rejected(remark: str, why: str) -> None:
+    facts = facts_of(f"reason@cm|E11.9| || remark={remark}")
+    assert assess(facts, vocabulary(), load_policy(), None).why == why

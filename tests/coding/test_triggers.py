@@ -31,7 +31,8 @@ SENTENCES: Mapping[str, Callable[[str], list[str]]] = {
         *_far(p, "dystonia"), f"tremor, {p} dystonia", f"{p} dystonia, tremor", f"no tremor {p} dystonia",
         f"possible tremor, {p} dystonia", f"history of {p} dystonia", f"{p} tremor, dystonia",
         f"suspected {p} dystonia", f"possible {p} dystonia", f"{p} tremor or dystonia", f"{p} has dystonia",
-        f"{p}: dystonia", f"mother {p} dystonia", f"{p}dystonia", f"dystonia, {p} dystonia", f"in the differential {p} dystonia",
+        f"{p}: dystonia", f"mother {p} dystonia", f"{p}dystonia", f"dystonia, {p} dystonia",
+        f"in the differential {p} dystonia",
     ],
     "after": lambda p: [
         *_far("dystonia", p), f"dystonia, {p}", f"dystonia of the neck {p}", f"dystonia in the left arm {p}",
@@ -41,7 +42,8 @@ SENTENCES: Mapping[str, Callable[[str], list[str]]] = {
     "pseudo": lambda p: [
         f"{p} dystonia", f"dystonia {p}", f"dystonia, {p}", f"dystonia with {p}", f"{p} of dystonia",
         f"{p} to dystonia", f"{p} the dystonia", f"dystonia in the {p}", f"{p}, dystonia", f"the {p} has dystonia",
-        f"{p} has dystonia", f"{p}: dystonia", f"{p}. dystonia", f"dystonia and {p} and tremor", f"{p} from dystonia", f"{p} in dystonia",
+        f"{p} has dystonia", f"{p}: dystonia", f"{p}. dystonia", f"dystonia and {p} and tremor",
+        f"{p} from dystonia", f"{p} in dystonia",
         f"dystonia - {p}", f"dystonia {p} tremor", f"{p} tremor and dystonia",
     ],
     "relative": lambda p: [f"{p} has dystonia", f"dystonia in her {p}", f"dystonia ({p})", f"{p} dystonia"],

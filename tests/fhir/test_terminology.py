@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
 
 from referral_service.coding.codes import read_code, system_of
 from referral_service.coding.concepts import ICD10CM, Kind
+from referral_service.fhir.conformance import check
 from referral_service.fhir.terminology import profiles_folder, read_vocabulary, vocabulary
 from referral_service.policy import load_policy
 from referral_service.referral import Assertion, Coding
@@ -31,14 +33,37 @@ def test_every_billable_code_has_its_pair_and_no_header_has() -> None:
     assert {code: pairs[code].who.code for code in BILLABLE} == {code: code[:5] for code in BILLABLE}
 
 
-def test_every_row_has_a_source() -> None:
-    for resource in resources():
-        for concept in resource.get("concept", ()):
-            assert any(entry["code"] == "source" and entry["valueString"] for entry in concept["property"]), concept[
-                "code"
-            ]
-        for group in resource.get("group", ()):
-            assert all(t["comment"] and t["equivalence"] for e in group["element"] for t in e["target"]), resource["id"]
+PROFILES = sorted(file.name for file in profiles_folder().iterdir() if "-" in file.name)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_resource_of_the_package_is_valid_r4(name: str) -> None:
+    resource = json.loads(profiles_folder().joinpath(name).read_bytes())
+    assert check(resource) == []
+    kind = resource["resourceType"]
+    model = getattr(import_module(f"fhir.resources.R4B.{kind.lower()}"), kind)
+    assert model.model_validate(resource).id == resource["id"]
+    assert name == f"{kind}-{resource['id']}.json"
+
+
+def test_every_extension_on_a_term_is_defined_with_its_type() -> None:
+    """The value that a designation carries is of the one type that the StructureDefinition allows."""
+    used = {
+        (extension["url"], next(key for key in extension if key.startswith("value")))
+        for resource in resources()
+        for concept in resource.get("concept", ())
+        for designation in concept.get("designation", ())
+        for extension in designation.get("extension", ())
+    }
+    assert used == {_defined(name) for name in PROFILES if name.startswith("StructureDefinition-term-")}
+
+
+def _defined(name: str) -> tuple[str, str]:
+    definition = json.loads(profiles_folder().joinpath(name).read_bytes())
+    elements = {element["path"]: element for element in definition["differential"]["element"]}
+    kind = elements["Extension.value[x]"]["type"][0]["code"]
+    assert elements["Extension.url"]["fixedUri"] == definition["url"]
+    return definition["url"], f"value{kind.capitalize()}"
 
 
 def test_every_switch_of_a_term_stands_in_the_policy_and_the_other_way_round() -> None:

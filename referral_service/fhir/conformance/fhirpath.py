@@ -169,10 +169,10 @@ def judge(constraint: table.Constraint, expression: Expression, rule_code: str, 
     def rule(value: Object, path: str, scope: Scope) -> None:
         if not expression.applies(value):
             return
-        given, count = plain(value)
+        given, count = plain(value) if scope.findings.effort < MOST_EFFORT else ({}, 0)
         scope.findings.effort += EACH + count
         if count > MOST_NODES or scope.findings.effort > MOST_EFFORT:
-            not_judged(path, scope, "The element is too large for constraints beyond its shape to be judged.")
+            not_judged(path, scope, "This is too large for constraints beyond the shape to be judged.")
             return
         try:
             holds = expression.holds(given, scope.resource)

@@ -64,12 +64,13 @@ class _EndError(Exception):
 class _Reading:
     """What is wrong, each fault once, in the order met; and whether there is anything to read or see."""
 
-    __slots__ = ("depth", "faults", "filled")
+    __slots__ = ("depth", "faults", "filled", "space")
 
     def __init__(self) -> None:
         self.depth = 0
         self.faults: dict[str, None] = {}
         self.filled = False
+        self.space = XHTML
 
     def read(self, div: str) -> list[str]:
         parser = expat.ParserCreate(namespace_separator=" ")
@@ -95,7 +96,8 @@ class _Reading:
         space, _, local = name.rpartition(" ")
         if self.depth == 1 and (space, local) != (XHTML, "div"):
             self.faults[f'It must be one "div" in the namespace {XHTML}.'] = None
-        elif space != XHTML or local not in ELEMENTS:
+            self.space = space
+        elif space != self.space or local not in ELEMENTS:
             shown = f'The element "{local}"' if local.lower() in ACTIVE else "An element"
             self.faults[f"{shown} is not among those that a narrative may have (txt-1)."] = None
         if local == "img" and "src" in attributes:

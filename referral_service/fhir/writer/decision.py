@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import orjson
 
 from referral_service.fhir.bundle import Resource
-from referral_service.fhir.writer.outcome import outcome, own_system
+from referral_service.fhir.writer.outcome import outcome, own_system, read_issue
 from referral_service.issues import Issue
 from referral_service.referral import CodePair, Coding, Decision, Evidence
 

@@ -61,6 +61,8 @@ REFUSED = [
     (div("<!-- x -->"), [EMPTY]),
     (div("<img alt='x'/>"), [EMPTY]),
     ("<div>x</div>", [ROOT]),
+    ("<div><p>x</p></div>", [ROOT]),
+    ("<div><script>x</script></div>", [ROOT, ACTIVE.format("script")]),
     (f"<p {XMLNS}>x</p>", [ROOT]),
     (f"<DIV {XMLNS}>x</DIV>", [ROOT]),
     ('<div xmlns="http://www.w3.org/2000/svg">x</div>', [ROOT]),
