@@ -14,7 +14,17 @@ from referral_service.policy import Policy, load_policy
 from referral_service.settings import Settings, from_environment
 from referral_service.store.engine import Store, open_store
 from referral_service.store.migrations import check, upgrade
-from referral_service.web import capability, faults, health, operations, pages, reading, searching, submitting
+from referral_service.web import (
+    capability,
+    definitions,
+    faults,
+    health,
+    operations,
+    pages,
+    reading,
+    searching,
+    submitting,
+)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -44,7 +54,7 @@ def application(site: Site) -> Flask:
     app.extensions["site"] = site
     app.url_map.strict_slashes = False
     faults.register(app)
-    for room in (submitting, operations, searching, reading, capability, health, pages):
+    for room in (submitting, operations, searching, reading, definitions, capability, health, pages):
         app.register_blueprint(room.blueprint)
     return app
 

@@ -67,7 +67,13 @@ def decide(given: DecisionInput, vocabulary: Vocabulary, policy: Policy) -> Deci
         assessed_priority=priority,
         evidence=assessment.evidence,
         policy=policy.label,
-        issues=(*_red_flag_notice(assessment, policy), *held.values(), *_wanting(referral), _told(held, side, policy)),
+        issues=(
+            *_red_flag_notice(assessment, policy),
+            *held.values(),
+            *referral.wishes,
+            _completeness(referral),
+            _told(held, side, policy),
+        ),
     )
 
 
@@ -179,19 +185,9 @@ def _red_flag_notice(assessment: Assessment, policy: Policy) -> list[Issue]:
     return [emergency_notice(policy)] if assessment.red_flags else []
 
 
-def _wanting(referral: Referral) -> list[Issue]:
-    """What a coordinator would wish for and R4 does not require: said, never a refusal."""
-    wishes = [
-        (referral.has_reason, "missing-reason", "No reason is given.", "ServiceRequest.reasonCode"),
-        (referral.has_requester, "missing-requester", "No requester is named.", "ServiceRequest.requester"),
-        (
-            referral.has_placer_identifier,
-            "missing-placer-identifier",
-            "No placer identifier is given; a repeated referral cannot be recognised by it.",
-            "ServiceRequest.identifier",
-        ),
-    ]
-    return [warning("incomplete", rule, words, place) for present, rule, words, place in wishes if not present]
+def _completeness(referral: Referral) -> Issue:
+    share = f"{referral.completeness:.0%}"
+    return information("informational", "completeness", f"{share} of what a coordinator wishes to find is given.")
 
 
 def _told(held: dict[Flag, Issue], side: Queue | None, policy: Policy) -> Issue:

@@ -149,7 +149,10 @@ class AgeInterval:
 
 @dataclass(frozen=True, slots=True)
 class Referral:
-    """What the ServiceRequest says, as read from the wire."""
+    """What the ServiceRequest says, as read from the wire.
+
+    ``wishes`` name what a coordinator would wish to find and did not, ``completeness`` is the share that is there.
+    """
 
     status: str
     intent: str
@@ -157,9 +160,8 @@ class Referral:
     priority: Priority
     facts: tuple[Fact, ...]
     language: str | None = None
-    has_requester: bool = False
-    has_placer_identifier: bool = False
-    has_reason: bool = False
+    completeness: float = 1.0
+    wishes: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 from referral_service.decide import WHY_UNDETERMINED, decide
 from referral_service.fhir.canonical import facts_json
 from referral_service.fhir.terminology import vocabulary
+from referral_service.issues import warning
 from referral_service.policy import load_policy
 from referral_service.referral import (
     Coding,
@@ -36,7 +37,7 @@ ADULT, CHILD, STRADDLING = "1971-05-04", "2016-05-04", "2008"
 def _given(text: str | None = DYSTONIA, born: str | None = ADULT, **changes: Any) -> DecisionInput:
     place = "ServiceRequest.reasonCode[0]"
     facts = (Fact(f"{place}.text", place, Place.REASON, text=text),) if text else ()
-    referral = Referral("active", "order", False, Priority.ROUTINE, facts, None, True, True, True)
+    referral = Referral("active", "order", False, Priority.ROUTINE, facts)
     known = PatientFacts(born, changes.pop("deceased", False)) if changes.pop("is_known", True) else None
     outer = {name: changes.pop(name) for name in ("open_elsewhere", "already_taken") if name in changes}
     return DecisionInput(replace(referral, **changes), known, ON, **outer)
@@ -115,14 +116,13 @@ def test_all_reasons_of_a_rejection_are_given_at_once() -> None:
 
 
 def test_what_is_missing_and_wanted_is_a_warning_and_never_a_refusal() -> None:
-    given = _given(has_reason=False, has_requester=False, has_placer_identifier=False)
-    found = decide(given, vocabulary(), POLICY)
+    wish = warning("incomplete", "missing-requester", "No requester is named.", "ServiceRequest.requester")
+    found = decide(_given(wishes=(wish,), completeness=0.86), vocabulary(), POLICY)
     assert found.disposition is Disposition.ROUTED
-    assert [(issue.severity.value, issue.rule) for issue in found.issues] == [
-        ("warning", "missing-reason"),
-        ("warning", "missing-requester"),
-        ("warning", "missing-placer-identifier"),
-        ("information", "routed"),
+    assert found.issues[0] == wish
+    assert [(issue.severity.value, issue.rule, issue.diagnostics) for issue in found.issues[1:]] == [
+        ("information", "completeness", "86% of what a coordinator wishes to find is given."),
+        ("information", "routed", "The referral stands in the queue: Adult movement disorders."),
     ]
 
 

@@ -34,10 +34,18 @@ def read_referral(envelope: Envelope, entry: Entry) -> Referral:
         priority=Priority(resource.get("priority", Priority.ROUTINE)),
         facts=tuple(dict.fromkeys(_facts(envelope, entry))),
         language=resource.get("language"),
-        has_requester="requester" in resource,
-        has_placer_identifier=placer_identifier(resource) is not None,
-        has_reason="reasonCode" in resource or "reasonReference" in resource,
     )
+
+
+def records_of_subject(envelope: Envelope, entry: Entry) -> list[Resource]:
+    """What came in the same request about the referral's own subject."""
+    return [
+        other.resource
+        for other in envelope.entries
+        if other is not entry
+        and ("subject" in other.resource or "patient" in other.resource)
+        and _is_of_subject(envelope, entry, other)
+    ]
 
 
 def read_patient(resource: Resource) -> PatientFacts:

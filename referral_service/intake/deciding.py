@@ -10,8 +10,9 @@ from typing import Any
 from referral_service.decide import decide
 from referral_service.fhir.bundle import Entry, Envelope, Resource
 from referral_service.fhir.canonical import canonical_hash
+from referral_service.fhir.conformance.completeness import completeness
 from referral_service.fhir.parse import parse
-from referral_service.fhir.reader import placer_identifier, read_patient, read_referral
+from referral_service.fhir.reader import placer_identifier, read_patient, read_referral, records_of_subject
 from referral_service.intake.site import Site
 from referral_service.intake.subject import Subject, identifier_pairs
 from referral_service.issues import Issue
@@ -43,8 +44,10 @@ def decide_entry(
     already_taken: bool = False,
 ) -> Decided:
     """Pure: the same referral, patient and day give the same decision at every door."""
+    records = [*records_of_subject(envelope, entry), *([patient] if patient is not None else [])]
+    score, wishes = completeness(entry.resource, records)
     given = DecisionInput(
-        referral=read_referral(envelope, entry),
+        referral=replace(read_referral(envelope, entry), completeness=score, wishes=tuple(wishes)),
         patient=read_patient(patient) if patient is not None else None,
         received_on=received_on,
         open_elsewhere=open_elsewhere,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from referral_service.fhir import conformance, parse
 from referral_service.fhir.bundle import Entry, Envelope, Resource, is_laboratory_or_imaging
 from referral_service.fhir.conformance.table import resource_types
 from referral_service.fhir.reader import placer_identifier
-from referral_service.issues import Issue, error, errors_of
+from referral_service.issues import Issue, Severity, error, errors_of
 
 _ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
 
@@ -63,7 +64,7 @@ def read(body: bytes, expected: str | None = None, put_to: str | None = None) ->
     """Parses and checks a request; ``expected`` is the only resource type that the door takes, None for any."""
     parsed = parse.parse(body)
     payload: Any = parsed.value
-    issues = conformance.check(parsed.value) if parsed.value is not None else []
+    issues = [_softened(issue) for issue in conformance.check(parsed.value)] if parsed.value is not None else []
     if errors_of(parsed.issues):
         # A text that breaks JSON's own rules is refused whole, with all else that can be said of it.
         return Reading(parsed.value, None, errors_of((*parsed.issues, *issues)), {}, ())
@@ -138,6 +139,32 @@ def _wrong_type(expected: str, payload: Resource) -> Issue:
     kind = payload["resourceType"]
     place = kind if isinstance(kind, str) and kind in resource_types() else ""
     return error("invalid", "wrong-resource-type", f"This address takes a {expected} resource.", place)
+
+
+def _softened(issue: Issue) -> Issue:
+    """A profile that a sender claims and does not keep is worth saying; only what R4 refuses is refused."""
+    return replace(issue, severity=Severity.WARNING) if issue.rule == "profile" and issue.is_error else issue
+
+
+def validated(body: bytes, kind: str, profiles: Sequence[str]) -> list[Issue]:
+    """Everything that can be said of a resource of a type, asked for bare or as the ``resource`` of Parameters.
+
+    https://hl7.org/fhir/R4/resource-operation-validate.html
+    """
+    parsed = parse.parse(body)
+    payload: Any = parsed.value
+    issues = list(parsed.issues)
+    if _type_of(payload) == "Parameters" and kind != "Parameters" and not errors_of(issues):
+        parameters = [one for one in payload.get("parameter", []) if isinstance(one, dict)]
+        asked = [one.get("valueUri", one.get("valueCanonical")) for one in parameters if one.get("name") == "profile"]
+        profiles = [*profiles, *(one for one in asked if isinstance(one, str))]
+        payload = next((one["resource"] for one in parameters if "resource" in one), None)
+    if payload is None and not issues:
+        return [error("required", "missing-element", "Parameters need a part that is named resource.", "Parameters")]
+    issues += conformance.check(payload, profiles) if payload is not None else []
+    if isinstance(payload, dict) and _type_of(payload) not in (kind, None):
+        issues.append(_wrong_type(kind, payload))
+    return issues
 
 
 def _wrong_id(payload: Resource, put_to: str) -> tuple[Issue, ...]:

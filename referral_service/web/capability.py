@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
+from referral_service.fhir.package import KINDS
 from referral_service.fhir.search import PARAMETERS, Parameter
 from referral_service.fhir.writer import CANONICAL, typed
 from referral_service.web.http import FHIR_JSON, fhir_base, fhir_response, site
@@ -57,7 +58,7 @@ def _statement(base: str, package: str) -> dict[str, Any]:
 def _resources() -> list[dict[str, Any]]:
     from referral_service.web.reading import READABLE
 
-    return [_resource(kind) for kind in (*READABLE, "HealthcareService")]
+    return [_resource(kind) for kind in (*READABLE, "HealthcareService", *KINDS)]
 
 
 def _resource(kind: str) -> dict[str, Any]:

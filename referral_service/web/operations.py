@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from referral_service.fhir import writer
 from referral_service.intake import preview
-from referral_service.intake.reading import read
+from referral_service.intake.reading import validated
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import ledger, lookups
 from referral_service.web.http import (
@@ -42,8 +42,7 @@ def validate(kind: str) -> Response:
     """https://hl7.org/fhir/R4/resource-operation-validate.html: every fault and remark at once."""
     body = body_of(BUNDLE_BYTES)
     check_entries(body)
-    reading = read(body, kind)
-    return fhir_response(writer.outcome((*reading.faults, *reading.remarks)))
+    return fhir_response(writer.outcome(validated(body, kind, request.args.getlist("profile"))))
 
 
 @blueprint.get("/ServiceRequest/<identity>/$decision")

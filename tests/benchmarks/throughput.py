@@ -36,7 +36,13 @@ from referral_service.store.engine import open_store
 from referral_service.store.migrations import upgrade
 from tests.serving import FHIR, Server
 
-EXAMPLE = Path(__file__).parent.parent.parent / "profiles" / "examples" / "valid" / "01-cervical-dystonia-contained-patient.json"
+EXAMPLE = (
+    Path(__file__).parent.parent.parent
+    / "profiles"
+    / "examples"
+    / "valid"
+    / "01-cervical-dystonia-contained-patient.json"
+)
 HEADERS = {**FHIR, "Connection": "keep-alive"}
 
 
@@ -63,8 +69,8 @@ def _measure(engine: str, url: str, folder: Path, template: dict[str, Any], opti
                 rates[door] = len(times) / options.seconds
                 p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
                 ratio = f"{rates[door] / rates['$preview']:.2f}"
-                row = f"{engine:12}{door:10}{connections:12}{rates[door]:12.0f}{p50 * 1e3:9.1f}{p99 * 1e3:9.1f}{ratio:>12}"
-                print(row, flush=True)
+                figures = f"{rates[door]:12.0f}{p50 * 1e3:9.1f}{p99 * 1e3:9.1f}{ratio:>12}"
+                print(f"{engine:12}{door:10}{connections:12}{figures}", flush=True)
     finally:
         server.stop()
 

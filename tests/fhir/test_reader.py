@@ -41,9 +41,6 @@ def test_a_bare_referral_is_read_whole() -> None:
             Fact(f"{concept}.text", concept, Place.REASON, text="neck", language="en"),
         ),
         language="en",
-        has_requester=True,
-        has_placer_identifier=True,
-        has_reason=True,
     )
 
 

@@ -91,7 +91,9 @@ def test_the_order_of_entries_does_not_matter(caller: Caller) -> None:
 def test_issues_of_an_entry_name_the_entry(caller: Caller) -> None:
     answer = caller.post("", bundle(entry(patient(), P), entry(for_patient(reason=""), S)))
     expressions = [one["expression"] for one in outcome(answer, 1)["issue"] if "expression" in one]
-    assert expressions == [["Bundle.entry[1].resource"], ["Bundle.entry[1].resource.reasonCode"]]
+    here = "Bundle.entry[1].resource"
+    wished_for = ("reasonCode", "reasonReference", "supportingInfo", "supportingInfo", "subject")
+    assert expressions == [[here], *([f"{here}.{element}"] for element in wished_for)]
     receipt = caller.receipts("identifier=urn:example:orders|A-1")
     assert receipt[0]["outcome"] == outcome(answer, 1)
 

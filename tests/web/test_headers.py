@@ -9,6 +9,7 @@ import pytest
 
 from tests.shapes import Caller, all_rules, patient, referral, rules
 
+NOT_SENT = ["missing-onset", "missing-medicines", "missing-family-history", "missing-contact"]
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -43,7 +44,13 @@ def test_prefer_says_what_comes_back(caller: Caller) -> None:
     assert "html" not in minimal.headers.get("Content-Type", "")
     assert minimal.headers["Location"].endswith("/_history/1")
     outcome = caller.create(referral("A-2", reason=""), Prefer="respond-async, return=OperationOutcome")
-    assert all_rules(outcome.json) == ["indication-undetermined", "missing-reason", "held-for-review"]
+    assert all_rules(outcome.json) == [
+        "indication-undetermined",
+        "missing-reason",
+        *NOT_SENT,
+        "completeness",
+        "held-for-review",
+    ]
     whole = caller.create(referral("A-3"), Prefer='return="representation"')
     assert whole.json["resourceType"] == "ServiceRequest"
 
