@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from referral_service.coding import assess, red_flags_in
+from referral_service.coding import Indication, assess, red_flags_in
 from referral_service.coding.choose import _RANKS
 from referral_service.fhir.terminology import vocabulary
 from referral_service.policy import load_policy

@@ -29,7 +29,7 @@ CLASSES: dict[str, list[Callable[..., Any]]] = {
     ],
     "duplicates": [parsing.test_every_name_given_twice_is_told_with_its_expression],
     "several faults of the text": [parsing.test_all_faults_of_a_readable_text_are_told_at_once],
-    "depth": [parsing.test_nesting_deeper_than_64_is_refused_quickly],
+    "depth": [parsing.test_nesting_deeper_than_64_is_refused],
     "numbers": [
         parsing.test_numbers_keep_their_digits,
         values.test_number_types_take_json_numbers_only,
@@ -54,7 +54,7 @@ CLASSES: dict[str, list[Callable[..., Any]]] = {
         values.test_values_in_another_format_are_refused,
         values.test_text_types_take_json_strings_only,
         values.test_ids_and_times_of_every_resource_have_their_format,
-        values.test_long_values_are_judged_in_linear_time,
+        values.test_long_values_are_judged_whole,
     ],
     "codes": [
         values.test_codes_of_required_bindings_are_from_the_set,
@@ -69,7 +69,7 @@ CLASSES: dict[str, list[Callable[..., Any]]] = {
         values.test_a_narrative_is_an_xhtml_div,
         narratives.test_formatting_links_images_and_styles_are_allowed,
         narratives.test_what_runs_submits_embeds_or_is_no_xhtml_is_refused,
-        narratives.test_long_and_deep_narratives_are_judged_in_linear_time,
+        narratives.test_long_and_deep_narratives_are_judged_whole,
     ],
     "Bundle": [
         rules.test_a_bundle_keeps_the_rules_of_its_type,
