@@ -9,7 +9,7 @@ from granian.constants import Interfaces
 
 from referral_service.settings import Settings
 
-THREADS = 16
+THREADS_PER_CORE = 2
 SECONDS_TO_FINISH = 25
 
 
@@ -23,7 +23,7 @@ def run(settings: Settings) -> None:
         interface=Interfaces.WSGI,
         factory=True,
         workers=workers,
-        blocking_threads=THREADS,
+        blocking_threads=THREADS_PER_CORE * (os.cpu_count() or 1) + 1,
         workers_kill_timeout=SECONDS_TO_FINISH,
         respawn_failed_workers=True,
         log_access=False,

@@ -91,13 +91,10 @@ class Course:
             self.known.patients.setdefault(pair, []).append(identity)
 
     @property
-    def stored_before(self) -> set[str]:
-        """Every reference that may have been given out before this request."""
-        ids = {f"Patient/{one}" for listed in self.known.patients.values() for one in listed}
-        return ids | set(self.known.addresses.values()) | set(self.conditional.values()) | self._subjects_known()
-
-    def _subjects_known(self) -> set[str]:
-        return {self.draft.assigned[id(entry.resource)] for entry in self.contained.values()}
+    def known_resources(self) -> set[str]:
+        """The references of this request's supporting resources that were given out before it."""
+        assigned = {one for one in self.draft.assigned.values() if not one.startswith("ServiceRequest/")}
+        return assigned - self.draft.made
 
     def assign_supporting(self) -> None:
         for entry in self.sound_entries():

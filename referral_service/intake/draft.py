@@ -53,7 +53,8 @@ class Replacement:
 class Draft:
     """The rows and replacements of one request, and which of our references each of its resources gets.
 
-    ``stored`` are the references of supporting resources that it writes, ``tasks`` the Task ids of its referrals,
+    ``made`` are the references first given out here, ``stored`` those of the supporting resources that it writes,
+    ``tasks`` the Task ids of its referrals,
     ``moved_keys`` the keys (kind, value, finished referral, new row) that speak of a new referral from now on.
     """
 
@@ -65,6 +66,7 @@ class Draft:
     rows: Rows = field(default_factory=dict)
     replacements: list[Replacement] = field(default_factory=list)
     assigned: dict[int, str] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
     stored: set[str] = field(default_factory=set)
     tasks: dict[str, str] = field(default_factory=dict)
     moved_keys: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)

@@ -28,7 +28,7 @@ def store_supporting(course: Course) -> None:
     """Answers every entry that is no referral, and leaves none unanswered; on a mere replay nothing new is made."""
     first = _answered_before(course)
     before, repeated = Before(first or []), _rows(course, first or [])
-    stored = lookups.stored_rows(course.connection, set(course.draft.assigned.values()) & course.stored_before)
+    stored = lookups.stored_rows(course.connection, course.known_resources)
     for entry in course.envelope.entries:
         place = entry.position or 0
         if place in course.answers:

@@ -32,7 +32,11 @@ def existing_reference(draft: Draft, entry: Entry) -> str | None:
 
 def assign(draft: Draft, entry: Entry) -> None:
     """Gives an entry its id before any content is written, so that all references to it can be rewritten."""
-    draft.assign(entry, existing_reference(draft, entry) or f"{entry.type}/{new_id()}")
+    reference = existing_reference(draft, entry)
+    if reference is None:
+        reference = f"{entry.type}/{new_id()}"
+        draft.made.add(reference)
+    draft.assign(entry, reference)
 
 
 def store(draft: Draft, entry: Entry, stored: StoredRows) -> Answer:
