@@ -46,12 +46,12 @@ def demo(port: int, directory: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a referral and line.")
 def preview(files: tuple[Path, ...], as_json: bool) -> None:
     """Decide referrals in files, storing nothing."""
-    from referral_service.previews import decide_files, table
+    from referral_service.previews import JSON_KEYS, decide_files, table
 
     rows = decide_files(files, _policy_path(), datetime.now(UTC))
     if as_json:
         for row in rows:
-            click.echo(json.dumps(row))
+            click.echo(json.dumps({key: row[key] for key in JSON_KEYS}))
     else:
         _print(table(rows))
 

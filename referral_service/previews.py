@@ -14,11 +14,12 @@ from referral_service.referral import Decision
 from referral_service.store.engine import open_store
 from referral_service.store.tables import metadata
 
+JSON_KEYS = ("file", "disposition", "queue", "icd10cm", "icd10", "certainty", "flags")
 _COLUMNS = ("file", "disposition", "queue", "icd10cm", "certainty", "flags", "why")
 
 
 def decide_files(files: Iterable[Path], policy: Path | None, at: datetime) -> list[dict[str, Any]]:
-    """One row a referral, with the keys that ``preview --json`` prints, decided on the day of ``at``."""
+    """One row a referral, decided on the day of ``at``: ``JSON_KEYS``, and ``issues`` with what was found."""
     store = open_store("sqlite://")
     metadata.create_all(store.engine)
     site = site_of(store, load_policy(policy), "http://localhost")
