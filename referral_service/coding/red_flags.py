@@ -82,9 +82,11 @@ def _fires(row: Mapping[str, str], named: _Named) -> tuple[Found, ...]:
     first = _called(row["all_of"], named)
     if not first or not row["and_of"]:
         return tuple(first[:1])
-    second = [f for f in _called(row["and_of"], named) if f.start != first[0].start]
+    second = _called(row["and_of"], named)
     if row["within"] == "text":
-        return (first[0], second[0]) if second else ()
+        # One word never counts as both; any two that stand apart do.
+        apart = ((f, s) for f in first for s in second if (s.expression, s.start) != (f.expression, f.start))
+        return next(apart, ())
     if not any(f"kind:{kind}" in named for kind in _MOVING):
         return ()
     sentences = {(f.expression, f.mention.sentence): f for f in second if f.mention}

@@ -94,6 +94,7 @@ def _found(course: Course, entry: Entry, query: str, element: str) -> Answer | N
         words = "The only condition taken is identifier=system|value."
         place = _request_path(entry, element)
         return failed(FaultKind.INVALID, error("not-supported", "condition-not-supported", words, place))
+    lookups.take_turns(course.connection, f"{course.incoming.client} {entry.type}?identifier={'|'.join(identifier)}")
     ids = lookups.with_identifier(course.connection, course.incoming.client, entry.type, *identifier)
     if len(ids) > 1:
         words = "Several resources match the condition."

@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    func,
     literal,
     null,
     select,
@@ -231,6 +232,15 @@ def current(
         query = query.with_for_update()
     row = connection.execute(query).mappings().one_or_none()
     return dict(row) if row is not None else None
+
+
+def take_turns(connection: Connection, name: str) -> None:
+    """Until this transaction ends, others who ask for the same turn wait, so that what each finds absent stays so.
+
+    SQLite has one writer at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def with_identifier(connection: Connection, client: str, kind: str, system: str, value: str) -> list[str]:

@@ -159,3 +159,16 @@ def test_a_described_movement_is_never_surely_something_else(text: str) -> None:
         assess([Fact("x", "x", Place.REASON, text=text, language="en")], vocabulary(), load_policy(), None).why
         != "elsewhere"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Acute laryngeal dystonia with stridor after haloperidol",
+        "Laryngeal dystonia with stridor",
+        "stridor and acute dystonia after haloperidol",
+    ],
+)
+def test_an_airway_in_danger_is_seen_beside_any_other_red_flag(text: str) -> None:
+    found = assess([Fact("x", "x", Place.REASON, text=text)], vocabulary(), load_policy(), None)
+    assert "laryngeal-or-airway" in {flag.rule for flag in found.red_flags}

@@ -56,6 +56,17 @@ def test_other_referrals_at_once_are_all_stored(app: Flask, site: Site, caller: 
     assert (set(told), caller.sums()) == ({201}, ledger_of(routed=THREADS))
 
 
+def test_a_conditional_create_at_once_makes_one_resource(app: Flask, site: Site, caller: Caller) -> None:
+    def act(caller: Caller, number: int) -> tuple[int, str]:
+        sent = patient(identifier=[{"system": "urn:example:mrn", "value": "7"}], name=[{"text": str(number)}])
+        answer = caller.post("Patient", sent, If_None_Exist="identifier=urn:example:mrn|7")
+        return answer.status_code, answer.json["id"]
+
+    told = at_once(app, site, act)
+    assert Counter(status for status, _ in told) == {201: 1, 200: THREADS - 1}
+    assert len({identity for _, identity in told}) == caller.count("Patient") == 1
+
+
 def test_one_patient_put_at_once_ends_in_one_patient(app: Flask, site: Site, caller: Caller) -> None:
     def act(caller: Caller, number: int) -> int:
         return caller.put("Patient/p1", patient(f"19{70 + number}-01-01", id="p1")).status_code
