@@ -86,7 +86,8 @@ def files(claims: Path) -> Iterator[tuple[str, Path]]:
         yield f"claims/{name}", claims / name
     for folder in ("valid", "invalid"):
         for path in sorted((PROFILES / "examples" / folder).glob("*.json")):
-            yield f"examples/{folder}/{path.name}", path
+            if not path.name.endswith(".outcome.json"):
+                yield f"examples/{folder}/{path.name}", path
     if CORPUS:
         for path in sorted(Path(CORPUS).rglob("*.json")):
             yield f"corpus/{path.relative_to(CORPUS).as_posix()}", path
