@@ -10,7 +10,7 @@ FROM python:3.13-slim
 COPY --from=build /opt/referral /opt/referral
 RUN useradd --system --uid 10001 --no-create-home referral \
  && install -d -o referral /data
-USER referral
+USER 10001
 WORKDIR /data
 VOLUME /data
 ENV PATH=/opt/referral/bin:$PATH \
