@@ -53,6 +53,7 @@ def application(site: Site) -> Flask:
     app = Flask("referral_service.web")
     app.extensions["site"] = site
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
     faults.register(app)
     for room in (submitting, operations, searching, reading, definitions, capability, health, pages):
         app.register_blueprint(room.blueprint)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
 from referral_service.policy import PolicyError
-from referral_service.settings import SettingsError
+from referral_service.settings import SettingsError, from_environment
 
 
 @click.group()
@@ -25,20 +25,26 @@ def main() -> None:
 def serve() -> None:
     """Bring the database up to date, then serve."""
     from referral_service.app import prepare
+    from referral_service.policy import load_policy
+    from referral_service.server import check_port, run
 
-    settings = _settings()
-    prepare(settings)
-    _run(settings)
+    with _plainly():
+        settings = from_environment()
+        load_policy(settings.policy)
+        check_port(settings)
+        prepare(settings)
+        run(settings)
 
 
 @main.command()
-@click.option("--port", default=8080, show_default=True)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where the database is kept.")
 def demo(port: int, directory: Path | None) -> None:
     """Serve on loopback with invented referrals in every queue."""
     from referral_service.demo import run_demo
 
-    run_demo(port, directory)
+    with _plainly():
+        run_demo(port, directory)
 
 
 @main.command()
@@ -48,7 +54,8 @@ def preview(files: tuple[Path, ...], as_json: bool) -> None:
     """Decide referrals in files, storing nothing."""
     from referral_service.previews import JSON_KEYS, decide_files, table
 
-    rows = decide_files(files, _policy_path(), datetime.now(UTC))
+    with _plainly():
+        rows = decide_files(files, from_environment(serves=False).policy, datetime.now(UTC))
     if as_json:
         for row in rows:
             click.echo(json.dumps({key: row[key] for key in JSON_KEYS}))
@@ -66,21 +73,18 @@ def upgrade() -> None:
     """Bring the database up to date."""
     from referral_service.app import prepare
 
-    prepare(_settings())
+    with _plainly():
+        prepare(from_environment(serves=False))
 
 
 @db.command()
 def check() -> None:
     """Exit with 1 when the database is not up to date."""
     from referral_service.store.engine import open_store
-    from referral_service.store.migrations import SchemaError
     from referral_service.store.migrations import check as check_schema
 
-    store = open_store(_settings().database_url)
-    try:
-        check_schema(store)
-    except SchemaError as problem:
-        raise click.ClickException(str(problem)) from problem
+    with _plainly():
+        check_schema(open_store(from_environment(serves=False).database_url))
     click.echo("The database is up to date.")
 
 
@@ -89,29 +93,22 @@ def _print(lines: Iterator[str]) -> None:
         click.echo(line)
 
 
-def _settings() -> Any:
-    from referral_service.settings import from_environment
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """What the person at the keyboard can mend is said in one line; no value of a setting is shown."""
+    from referral_service.server import PortError
+    from referral_service.store.engine import UNUSABLE
+    from referral_service.store.migrations import SchemaError
 
     try:
-        return from_environment()
-    except SettingsError as problem:
+        yield
+    except (SettingsError, SchemaError, PortError) as problem:
         raise click.ClickException(str(problem)) from problem
-
-
-def _policy_path() -> Path | None:
-    import os
-
-    value = os.environ.get("REFERRAL_POLICY")
-    return Path(value) if value else None
-
-
-def _run(settings: Any) -> None:
-    from referral_service.server import run
-
-    try:
-        run(settings)
     except PolicyError as problem:
-        raise click.ClickException(str(problem)) from problem
+        raise click.ClickException(f"REFERRAL_POLICY: {problem}") from problem
+    except UNUSABLE as problem:
+        words = "REFERRAL_DATABASE_URL names no SQLite or PostgreSQL database that can be opened"
+        raise click.ClickException(words) from problem
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from referral_service.app import prepare, site_of
 from referral_service.fhir.terminology import profiles_folder
 from referral_service.intake import Incoming, Site, receive
 from referral_service.policy import load_policy
-from referral_service.server import run
+from referral_service.server import check_port, run
 from referral_service.settings import from_environment
 from referral_service.store.engine import open_store
 from referral_service.store.ledger import sums
@@ -36,6 +36,7 @@ def run_demo(port: int, directory: Path | None) -> None:
             "REFERRAL_DATABASE_URL": f"sqlite:///{folder / 'referral-service.db'}",
         }
         settings = from_environment()
+        check_port(settings)
         prepare(settings)
         store = open_store(settings.database_url)
         site = site_of(store, load_policy(settings.policy), settings.public_url)

@@ -63,7 +63,11 @@ _KEYS = {
 
 def load_policy(path: Path | None = None) -> Policy:
     """The policy at ``path``, or the one shipped. Raises :class:`PolicyError` naming the first key that is wrong."""
-    text = path.read_text("utf-8") if path else files("referral_service").joinpath("policy.toml").read_text("utf-8")
+    try:
+        source = path or files("referral_service").joinpath("policy.toml")
+        text = source.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise PolicyError("the file cannot be read") from problem
     try:
         return _policy(tomllib.loads(text))
     except tomllib.TOMLDecodeError as problem:

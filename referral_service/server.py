@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 from granian import Granian
 from granian.constants import Interfaces
@@ -11,6 +12,20 @@ from referral_service.settings import Settings
 
 THREADS_PER_CORE = 2
 SECONDS_TO_FINISH = 25
+
+
+class PortError(OSError):
+    """Another process listens there; the kernel would share the requests between the two unnoticed."""
+
+
+def check_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as problem:
+            raise PortError(f"REFERRAL_PORT: {settings.host}:{settings.port} cannot be listened on") from problem
 
 
 def run(settings: Settings) -> None:

@@ -35,8 +35,11 @@ class Settings:
     demo: bool
 
 
-def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
-    """Raises :class:`SettingsError` naming the first variable that is unknown or wrong."""
+def from_environment(environment: Mapping[str, str] | None = None, *, serves: bool = True) -> Settings:
+    """Raises :class:`SettingsError` naming the first variable that is unknown or wrong.
+
+    Who may call is only asked of a process that ``serves``.
+    """
     values = _values(os.environ if environment is None else environment)
     host, port = values.get("HOST", "127.0.0.1"), _port(values.get("PORT", "8080"))
     shown = f"[{host}]" if ":" in host else host
@@ -47,9 +50,10 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         port=port,
         public_url=_url(values.get("PUBLIC_URL", f"http://{shown}:{port}")),
         auth=values.get("AUTH", "smart"),
-        demo=values.get("DEMO") == "1",
+        demo=_switch(values.get("DEMO", "0")),
     )
-    _check_auth(settings)
+    if serves:
+        _check_auth(settings)
     return settings
 
 
@@ -78,6 +82,12 @@ def _port(value: str) -> int:
     if not value.isdecimal() or not 0 < int(value) < 65536:
         raise SettingsError("REFERRAL_PORT is no port number")
     return int(value)
+
+
+def _switch(value: str) -> bool:
+    if value not in ("0", "1"):
+        raise SettingsError("REFERRAL_DEMO is 0 or 1")
+    return value == "1"
 
 
 def _url(value: str) -> str:

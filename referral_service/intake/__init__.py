@@ -120,10 +120,11 @@ def _with_whole_faults(reading: Reading) -> Reading:
 
 
 def _wrong_bundle(kind: str) -> Issue:
-    door = "POST it to $process-message." if kind == "message" else f"Taken here: {', '.join(BUNDLES)}."
-    return error(
-        "not-supported", "bundle-type", f"A Bundle of this type is not taken at this address. {door}", "Bundle.type"
-    )
+    door = f"Taken here: {', '.join(BUNDLES)}."
+    if kind == "message":
+        door = "Its door is $process-message, which is not in this version."
+    words = f"A Bundle of this type is not taken at this address. {door}"
+    return error("not-supported", "bundle-type", words, "Bundle.type")
 
 
 def _has_anything(envelope: Envelope, reading: Reading) -> bool:

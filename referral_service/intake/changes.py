@@ -264,7 +264,7 @@ def _cancel_task(draft: Draft, task: Row, after: Position) -> None:
         "last_updated": stamp.last_updated,
         "content": dump(writer.typed(written)).decode(),
         "status": after.status,
-        "business_status": after.business_status,
+        "business_status": after.business_status or task["business_status"],
         "held_from": after.held_from,
     }
     draft.replacements.append(Replacement(tables.task, task["id"], task["version"], "Task", values))

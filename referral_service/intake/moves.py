@@ -8,6 +8,7 @@ from typing import Any
 from referral_service.fhir import parse, writer
 from referral_service.fhir.bundle import Envelope, Resource, literal
 from referral_service.fhir.canonical import same
+from referral_service.fhir.package import definitions
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp
 from referral_service.intake.changes import restamp
@@ -85,6 +86,7 @@ def _faults(row: Mapping[str, Any], current: Resource, wanted: Resource, task_id
     ]
     if wanted.get("id") != task_id:
         found.append(error("invalid", "id-mismatch", "The resource's id is not the one of the address.", "Task.id"))
+    found += [fault for name, element in _OWN_CODES.items() for fault in _unknown_codes(wanted, element, name)]
     queue = _queue(wanted)
     if queue is None:
         words = "The owner of a Task is one of the queues: " + ", ".join(
@@ -92,6 +94,18 @@ def _faults(row: Mapping[str, Any], current: Resource, wanted: Resource, task_id
         )
         return [*found, error("business-rule", "task-owner", f"{words}.", "Task.owner")]
     return [*found, *faults_of_move(_position(row), _wanted_position(wanted, queue))]
+
+
+_OWN_CODES = {"status-reason": "statusReason", "business-status": "businessStatus"}
+"""Our CodeSystems by the element of a Task whose codes they are."""
+
+
+def _unknown_codes(task: Resource, element: str, name: str) -> list[Issue]:
+    known = {concept["code"] for concept in definitions()["CodeSystem"][name]["concept"]}
+    own = [one for one in task.get(element, {}).get("coding", []) if one.get("system") == writer.own_system(name)]
+    words = f"The code is none of our CodeSystem {name}: {', '.join(sorted(known))}."
+    unknown = any(one.get("code") not in known for one in own)
+    return [error("code-invalid", "code-not-in-value-set", words, f"Task.{element}")] if unknown else []
 
 
 def _position(row: Mapping[str, Any]) -> Position:

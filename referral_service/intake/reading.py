@@ -105,7 +105,13 @@ def placer_if_readable(resource: Resource) -> str | None:
     listed = resource.get("identifier")
     if not isinstance(listed, list) or any(issue.is_error for issue in _check_identifiers(listed)):
         return None
-    return placer_identifier({"identifier": listed})
+    placer = placer_identifier({"identifier": listed})
+    return placer if placer is not None and _is_text(placer) else None
+
+
+def _is_text(value: str) -> bool:
+    """Whether a database can hold it: no NUL and no half of a surrogate pair."""
+    return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def references(value: Any) -> list[str]:

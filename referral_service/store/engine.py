@@ -14,12 +14,15 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, Table, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 __all__ = ["Connection", "Store", "Table", "open_store"]
 
 BUSY_SECONDS = 10
+UNUSABLE: tuple[type[Exception], ...] = (ArgumentError, DBAPIError, ValueError)
+"""What is raised for an address that is none, or for what lies there and is no database of ours."""
+
 UNAVAILABLE: tuple[type[Exception], ...] = (OperationalError, PoolTimeout)
 """What is raised while the database cannot be reached, or no connection to it is free."""
 

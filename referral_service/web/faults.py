@@ -52,6 +52,8 @@ def _harden(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers.setdefault("Cache-Control", "no-store")
+    if request.method == "OPTIONS":
+        response.headers.pop("Content-Type", None)
     return response
 
 

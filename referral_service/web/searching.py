@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#search
 from __future__ import annotations
 
 from functools import partial
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, request
 
@@ -22,7 +23,7 @@ _KIND = "<any({}):kind>".format(", ".join(sorted(PARAMETERS)))
 
 @blueprint.get(f"/{_KIND}")
 def by_url(kind: str) -> Response:
-    return _search(kind, list(request.args.items(multi=True)))
+    return _search(kind, _decoded(request.query_string))
 
 
 @blueprint.post(f"/{_KIND}/_search")
@@ -31,7 +32,15 @@ def by_form(kind: str) -> Response:
     if request.mimetype not in ("application/x-www-form-urlencoded", ""):
         words = "Send a search as application/x-www-form-urlencoded."
         raise Fault(FaultKind.MEDIA_TYPE, error("not-supported", "media-type", words))
-    return _search(kind, [*request.args.items(multi=True), *request.form.items(multi=True)])
+    return _search(kind, [*_decoded(request.query_string), *_decoded(request.get_data(cache=False))])
+
+
+def _decoded(text: bytes) -> list[tuple[str, str]]:
+    """Names and values; a filter that cannot be read is a fault, or the search would find what it should not."""
+    try:
+        return parse_qsl(text.decode("utf-8"), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as problem:
+        raise Fault(FaultKind.INVALID, error("value", "search-value", "The search is not UTF-8.")) from problem
 
 
 def _search(kind: str, parameters: list[tuple[str, str]]) -> Response:
