@@ -48,7 +48,7 @@ def run_demo(port: int, directory: Path | None) -> None:
             counted = sums(connection)
         store.close()
         click.echo(
-            f"{counted['received']} invented referrals: " + ", ".join(f"{n} {s}" for s, n in list(counted.items())[1:])
+            f"{counted['received']} referrals received: " + ", ".join(f"{n} {s}" for s, n in list(counted.items())[1:])
         )
         click.echo(f"Worklist   {settings.public_url}/")
         click.echo(f"FHIR base  {settings.public_url}/fhir")

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 
 from referral_service.fhir.package import KINDS
-from referral_service.fhir.search import PARAMETERS, Parameter
+from referral_service.fhir.search import INCLUDES, PARAMETERS, REVINCLUDES, Parameter
 from referral_service.fhir.writer import CANONICAL, typed
 from referral_service.web.http import FHIR_JSON, fhir_base, fhir_response, site
 
@@ -24,7 +24,7 @@ _INTERACTIONS = {
     "history-instance": ("GET", "/fhir/{kind}/x/_history"),
     "update": ("PUT", "/fhir/{kind}/x"),
 }
-_OPERATIONS = ("preview", "validate", "decision", "original", "receipt")
+_OPERATIONS = ("preview", "decision", "original", "receipt")
 
 
 @blueprint.get("/metadata")
@@ -63,6 +63,8 @@ def _resources() -> list[dict[str, Any]]:
 
 def _resource(kind: str) -> dict[str, Any]:
     search = [{"name": name, "type": one.type.value} for name, one in _parameters(kind)]
+    if kind in KINDS:
+        search = [{"name": "url", "type": "uri"}]
     interactions = [
         code for code, (method, path) in _INTERACTIONS.items() if _is_routed(method, path.format(kind=kind))
     ]
@@ -72,10 +74,23 @@ def _resource(kind: str) -> dict[str, Any]:
     resource |= {"versioning": "versioned", "conditionalCreate": "create" in interactions}
     if search:
         resource["searchParam"] = search
-    if kind == "ServiceRequest":
-        definitions = [(name, f"{CANONICAL}/OperationDefinition/{name}") for name in _OPERATIONS]
-        resource["operation"] = [{"name": name, "definition": definition} for name, definition in definitions]
+    for name, paths in (("searchInclude", INCLUDES), ("searchRevInclude", REVINCLUDES)):
+        if paths.get(kind):
+            resource[name] = sorted(paths[kind])
+    operations = _operations(kind)
+    if operations:
+        resource["operation"] = operations
     return resource
+
+
+def _operations(kind: str) -> list[dict[str, str]]:
+    """``$validate`` is for every type; the others are for the one that they belong to."""
+    found = {"validate": f"{CANONICAL}/OperationDefinition/validate"}
+    if kind == "ServiceRequest":
+        found |= {name: f"{CANONICAL}/OperationDefinition/{name}" for name in _OPERATIONS}
+    if kind == "ConceptMap":
+        found["translate"] = "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate"
+    return [{"name": name, "definition": definition} for name, definition in found.items()]
 
 
 def _parameters(kind: str) -> list[tuple[str, Parameter]]:

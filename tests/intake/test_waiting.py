@@ -13,7 +13,7 @@ from tests.shapes import CHILD_BORN, OWN, Caller, Resource, bundle, entry, flags
 
 NHS = {"system": "urn:example:nhs", "value": "943"}
 URN = "urn:uuid:0b0f6e60-6ff4-4a0c-9e4c-5a6a6d1f0001"
-REASON = {"coding": [{"system": f"{OWN}/CodeSystem/status-reason", "code": "other"}], "text": "why"}
+REASON = {"coding": [{"system": f"{OWN}/CodeSystem/status-reason", "code": "out-of-scope"}], "text": "why"}
 
 
 def waiting(caller: Caller, subject: Resource, **more: Any) -> str:
