@@ -61,6 +61,7 @@ _RULES = {
     "suspected:question": "the sentence is a question",
     "unclear:list": "part of a list after “no”; it is not clear how far the “no” reaches",
     "text-against-code": "the words beside the code speak against it",
+    "text:other-field": "a word of another field of medicine, and none that points here",
 }
 
 
@@ -147,6 +148,8 @@ def rule_words(rule: str) -> str:
     if rule in _RULES:
         return _RULES[rule]
     kind, _, detail = rule.partition(":")
+    if kind == "general":
+        return f"“{detail.replace('-', ' ')}”: said of the condition as such, not of the patient"
     if kind == "stance":
         return "the record's own status says so"
     if detail.startswith("suffix-"):
@@ -161,18 +164,21 @@ def element_at(roots: Mapping[str, Resource], expression: str) -> Any:
     first, *rest = expression.split(".")
     value: Any = roots.get(first)
     for segment in rest:
-        if segment == "resolve()":
-            value = roots.get(value["reference"]) if isinstance(value, Mapping) else None
-            continue
-        if segment == "data" and isinstance(value, Mapping):
-            value = decoded(dict(value))
-            continue
-        match = _SEGMENT.fullmatch(segment)
-        value = value.get(match[1]) if match and isinstance(value, Mapping) else None
-        if match and match[2] is not None:
-            at = int(match[2])
-            value = value[at] if isinstance(value, list) and at < len(value) else None
+        value = _below(value, segment, roots) if isinstance(value, Mapping) else None
     return value
+
+
+def _below(value: Resource, segment: str, roots: Mapping[str, Resource]) -> Any:
+    if segment == "resolve()":
+        return roots.get(value["reference"])
+    if segment == "data":
+        return decoded(dict(value))
+    match = _SEGMENT.fullmatch(segment)
+    found = value.get(match[1]) if match else None
+    if match is None or match[2] is None:
+        return found
+    at = int(match[2])
+    return found[at] if isinstance(found, list) and at < len(found) else None
 
 
 def source_words(roots: Mapping[str, Resource], path: str) -> str:
