@@ -10,7 +10,7 @@ from threading import Barrier
 from flask import Flask
 
 from referral_service.intake import Site
-from tests.shapes import Caller, bundle, entry, ledger_of, patient, referral
+from tests.shapes import OWN, Caller, bundle, entry, ledger_of, patient, referral
 
 THREADS = 16
 
@@ -96,7 +96,8 @@ def test_of_moves_of_one_task_one_wins(app: Flask, site: Site, caller: Caller) -
 
 def test_after_the_first_has_ended_one_new_referral_is_made(app: Flask, site: Site, caller: Caller) -> None:
     first = caller.create(referral()).json["id"]
-    caller.move(caller.task_of(first), status="rejected", statusReason={"text": "why", "coding": [{"code": "other"}]})
+    coding = {"system": f"{OWN}/CodeSystem/status-reason", "code": "duplicate"}
+    caller.move(caller.task_of(first), status="rejected", statusReason={"coding": [coding]})
     told = at_once(app, site, lambda one, _: one.create(referral(priority="urgent")).status_code)
     assert Counter(told) == {201: 1, 200: THREADS - 1}
     assert caller.sums() == ledger_of(routed=2)
