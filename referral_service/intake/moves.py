@@ -8,6 +8,7 @@ from datetime import datetime
 
 from referral_service.fhir.bundle import Envelope, Resource
 from referral_service.fhir.parse import dump
+from referral_service.fhir.writer import moves as written
 from referral_service.intake import applying
 from referral_service.intake.applying import BeforeEnd, Fields, Moving, Row, position_of, read_resource
 from referral_service.intake.correcting import CORRECTING, correct
@@ -151,6 +152,8 @@ def _judged(move: Move, task: Moving, proposal: Proposal) -> Answer | None:
     if faults:
         return failed(kind, *faults)
     task.content |= _as_sent(proposal, task)
+    if proposal.assignee is not None:
+        written.with_extension(task.content, written.ASSIGNEE, proposal.assignee)
     return None
 
 

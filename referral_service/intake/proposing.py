@@ -29,11 +29,15 @@ _EXTENSIONS = (written.ASSIGNEE, written.APPOINTMENT)
 
 @dataclass(slots=True)
 class Proposal:
-    """The moves, in order, and what is wrong already; ``as_sent`` are elements that stand as they were sent."""
+    """The moves, in order, and what is wrong already.
+
+    ``as_sent`` are elements that stand as they were sent, ``assignee`` the value of that extension which does.
+    """
 
     steps: list[tuple[str, Fields]] = field(default_factory=list)
     faults: list[Issue] = field(default_factory=list)
     as_sent: Resource = field(default_factory=dict)
+    assignee: Resource | None = None
 
 
 def propose(task: Moving, wanted: Resource, actor: Actor) -> Proposal:
@@ -175,6 +179,8 @@ def _assigned(task: Moving, wanted: Resource, actor: Actor, found: Proposal) -> 
         found.steps.append(("claim", {}))
     else:
         found.steps.append(("assign", {Takes.ASSIGNEE: after}))
+        sent = written.extension_of(wanted, written.ASSIGNEE)
+        found.assignee = {name: value for name, value in sent.items() if name != "url"}
 
 
 def _business(task: Moving, wanted: Resource, found: Proposal) -> None:

@@ -6,29 +6,24 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
 from referral_service.intake import Answer, Received, receive, receive_supporting
 from referral_service.intake.changes import if_match_missing
 from referral_service.intake.conditions import version_of
 from referral_service.intake.draft import AUTHORED_ONLY, SUPPORTING
-from referral_service.intake.moves import Move, patch_task, put_task
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.store import lookups
 from referral_service.web.http import (
     BUNDLE_BYTES,
     BUNDLE_ENTRIES,
-    JSON_PATCH,
     RESOURCE_BYTES,
-    actor,
     answer_response,
-    body_of,
     client,
     entry_response,
     fault_response,
     fhir_response,
     incoming,
-    now,
     prefers,
     site,
 )
@@ -89,23 +84,6 @@ def update(identity: str) -> Response:
             return fault_response(FaultKind.PRECONDITION, [_stale(row["version"])])
         request_in = replace(request_in, is_update=True)
     return _sole(receive(site(), request_in, "ServiceRequest"))
-
-
-@blueprint.put("/Task/<identity>")
-def move(identity: str) -> Response:
-    body = body_of(RESOURCE_BYTES)
-    return answer_response(put_task(_move(identity), body))
-
-
-@blueprint.patch("/Task/<identity>")
-def patch(identity: str) -> Response:
-    """https://hl7.org/fhir/R4/http.html#patch, with JSON Patch."""
-    body = body_of(RESOURCE_BYTES, frozenset({JSON_PATCH}))
-    return answer_response(patch_task(_move(identity), body))
-
-
-def _move(identity: str) -> Move:
-    return Move(site(), actor(), identity, _wanted_version(), now(), g.request_id)
 
 
 @blueprint.post("/<any({}):kind>".format(", ".join(sorted(SUPPORTING))))

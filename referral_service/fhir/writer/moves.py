@@ -64,14 +64,16 @@ def assignee(name: str, identity: str | None = None) -> Resource:
 
 
 def assignee_of(task: Resource) -> str | None:
-    found = _extension(task, ASSIGNEE)
-    value = found.get("valueReference", {}).get("display") or found.get("valueString")
+    """By the name shown, else by what is referred to."""
+    found = extension_of(task, ASSIGNEE)
+    reference = found.get("valueReference", {})
+    value = reference.get("display") or reference.get("reference") or found.get("valueString")
     return str(value)[:128] if value else None
 
 
 def appointment_of(task: Resource) -> str | None:
     """When the patient is to be seen: a FHIR dateTime."""
-    value = _extension(task, APPOINTMENT).get("valueDateTime")
+    value = extension_of(task, APPOINTMENT).get("valueDateTime")
     return str(value) if value else None
 
 
@@ -86,5 +88,6 @@ def queue_of(task: Resource) -> Queue | None:
     return Queue(parts.id) if parts and parts.type == "HealthcareService" and parts.id in known else None
 
 
-def _extension(task: Resource, url: str) -> Resource:
+def extension_of(task: Resource, url: str) -> Resource:
+    """The first extension of a Task with this url, empty when there is none."""
     return next((one for one in task.get("extension", []) if one.get("url") == url), {})
