@@ -120,10 +120,17 @@ def _take_back(task: Moving) -> None:
 
 
 def _route(task: Moving, fields: Fields, _: Actor) -> None:
-    queue = Queue(fields[Takes.QUEUE])
+    enter(task, Queue(fields[Takes.QUEUE]))
+
+
+def enter(task: Moving, queue: Queue) -> None:
+    """A Task that comes to another queue starts again there, with nobody's name on it; its clock runs on."""
+    if queue is task.position.queue:
+        return
     written.with_extension(task.content, written.ASSIGNEE, None)
-    task.content["owner"] = writer.owner(queue)
-    task.position = replace(task.position, queue=queue)
+    task.content.pop("statusReason", None)
+    task.content |= {"owner": writer.owner(queue), "status": "requested"}
+    task.position = replace(task.position, status="requested", queue=queue, came_from=None, assignee=None)
 
 
 def _claim(task: Moving, _: Fields, actor: Actor) -> None:

@@ -15,7 +15,7 @@ from referral_service.fhir.canonical import canonical_hash
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, decided_task, served
 from referral_service.fhir.writer import moves as written
-from referral_service.intake.applying import Fields, Moving, apply, pauses, position_of, read_resource, write
+from referral_service.intake.applying import Fields, Moving, apply, enter, pauses, position_of, read_resource, write
 from referral_service.intake.correcting import birth_date_of, decided_by_hand, is_in_human_hands, own_tags
 from referral_service.intake.course import Course
 from referral_service.intake.deciding import Decided, decide_entry, located
@@ -183,12 +183,12 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
 
 def _task_follows(draft: Draft, decided: Decided, resource: Resource, task: Moving, actor: Actor) -> None:
     site, decision = draft.site, decided.decision
+    assert decision.queue is not None
+    enter(task, decision.queue)
     task.content = decided_task(task.content, decision, site.policy.notice, site.code_versions)
     subject = task_subject(draft, decided, resource)
     due = due_on(decided.given.received_on, decision.assessed_priority, site.policy, pauses(task.content))
     task.content |= {"restriction": {"period": {"end": due.isoformat()}}, **({"for": subject} if subject else {})}
-    assert decision.queue is not None
-    task.position = replace(task.position, queue=decision.queue)
     task.columns |= task_columns(draft, decided, task.content)
     write(draft, task, actor)
 

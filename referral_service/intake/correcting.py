@@ -15,8 +15,7 @@ from referral_service.fhir.bundle import Resource
 from referral_service.fhir.canonical import digest, facts_json
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp
-from referral_service.fhir.writer import moves as written
-from referral_service.intake.applying import Moving, pauses, read_resource
+from referral_service.intake.applying import Moving, enter, pauses, read_resource
 from referral_service.intake.course import begin
 from referral_service.intake.deciding import Decided, decide_entry
 from referral_service.intake.draft import Draft, Replacement
@@ -159,13 +158,9 @@ def _queue_by_hand(
 
 
 def _follow(task: Moving, served: Decision, site: Site, received_on: date) -> None:
-    """The Task with all that follows from the decision; one that comes to another queue starts again there."""
+    """The Task with all that follows from the decision."""
     assert served.queue is not None
-    if served.queue is not task.position.queue:
-        task.content.pop("statusReason", None)
-        task.content["status"] = "requested"
-        written.with_extension(task.content, written.ASSIGNEE, None)
-        task.position = replace(task.position, status="requested", queue=served.queue, came_from=None, assignee=None)
+    enter(task, served.queue)
     task.content = writer.decided_task(task.content, served, site.policy.notice, site.code_versions)
     due = due_on(received_on, served.assessed_priority, site.policy, pauses(task.content))
     task.content["restriction"] = {"period": {"end": due.isoformat()}}
