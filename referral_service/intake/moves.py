@@ -53,11 +53,12 @@ def act(
 ) -> Answer:
     """One named move (``worklist.ACTIONS``) with what it takes (``worklist.Takes``); the Task as it then stands.
 
-    The answer's ``fault`` tells why nothing was changed: not found, forbidden, a stale version, or a rule of the
+    A field that is empty, as forms send them, counts as not given. The answer's ``fault`` tells why nothing was changed: not found, forbidden, a stale version, or a rule of the
     table; its issues say what may be done now.
     """
     move = Move(site, actor, task_id, expected_version, at, request_id)
-    return _make(move, lambda _: Proposal([(action_code, dict(fields))]))
+    given = {name: value.strip() for name, value in fields.items() if value.strip()}
+    return _make(move, lambda _: Proposal([(action_code, given)]))
 
 
 def put_task(move: Move, body: bytes) -> Answer:

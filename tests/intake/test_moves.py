@@ -122,6 +122,28 @@ def test_each_change_tells_who_what_from_where_to_where_and_why(site: Site, call
     assert [(row["version"], row["value"]) for row in rows] == [(1, None), (2, None), (3, None), (4, child)]
 
 
+def test_an_answer_of_the_sender_is_told_as_what_it_is(site: Site, caller: Caller) -> None:
+    found = made(caller)
+    moved(site, found, "return-for-information", reason="more-information-needed", comment="Which side?")
+    sent = referral(id=found["focus"]["reference"][15:], note=[{"text": "The left."}])
+    assert caller.put(found["focus"]["reference"], sent, If_Match='W/"1"').status_code == 200
+    with site.store.reading() as connection:
+        last = worklist.timeline(connection, found["id"])[-1]
+    assert [last[name] for name in ("actor", "action", "from_status", "status")] == [
+        *("local", "resume", "on-hold", "requested"),
+    ]
+
+
+def test_empty_fields_of_a_form_count_as_not_given(site: Site, caller: Caller) -> None:
+    found = made(caller)
+    after = moved(site, found, "accept", comment=" ", date="", queue="")
+    assert (after["status"], "note" in after) == ("accepted", False)
+    assert refused(move(site, found, "re-route", queue="intake-review", comment=" ")) == (
+        FaultKind.BUSINESS_RULE,
+        ["task-comment"],
+    )
+
+
 def test_a_task_is_claimed_given_back_and_assigned(site: Site, caller: Caller) -> None:
     found = made(caller)
     claimed = moved(site, found, "claim")
