@@ -53,8 +53,8 @@ def act(
 ) -> Answer:
     """One named move (``worklist.ACTIONS``) with what it takes (``worklist.Takes``); the Task as it then stands.
 
-    A field that is empty, as forms send them, counts as not given. The answer's ``fault`` tells why nothing was changed: not found, forbidden, a stale version, or a rule of the
-    table; its issues say what may be done now.
+    A field that is empty, as forms send them, counts as not given. The answer's ``fault`` tells why nothing was
+    changed: not found, forbidden, a stale version, or a rule of the table; its issues say what may be done now.
     """
     move = Move(site, actor, task_id, expected_version, at, request_id)
     given = {name: value.strip() for name, value in fields.items() if value.strip()}
