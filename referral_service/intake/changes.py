@@ -20,6 +20,7 @@ from referral_service.intake.correcting import birth_date_of, decided_by_hand, i
 from referral_service.intake.course import Course
 from referral_service.intake.deciding import Decided, decide_entry, located
 from referral_service.intake.draft import Draft, Replacement
+from referral_service.intake.evidence import records_of
 from referral_service.intake.referrals import served_referral, task_subject
 from referral_service.intake.rows import (
     add_key,
@@ -77,7 +78,7 @@ def update(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
         return failed(FaultKind.BUSINESS_RULE, _subject_changed())
     moving = Moving(task, read_resource(task["content"]), position_of(task, row["status"]))
     _reply(draft, moving, row)
-    decided = decide_again(course.connection, draft, row, entry, subject, patient, moving)
+    decided = decide_again(course, row, entry, subject, patient, moving)
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
     course.assign_patient(entry, subject, f"Patient/{row['patient_id']}" if row["patient_id"] else None)
@@ -122,8 +123,7 @@ def _step(draft: Draft, task: Moving, code: str, fields: Fields) -> None:
 
 
 def decide_again(
-    connection: Connection,
-    draft: Draft,
+    course: Course,
     row: Row,
     entry: Entry,
     subject: Subject,
@@ -135,13 +135,14 @@ def decide_again(
     What humans have decided before stands over it.
     """
     before = orjson.loads(row["decision_input"])
-    corrections = tasks.corrections(connection, row["id"])
+    corrections = tasks.corrections(course.connection, row["id"])
     decided = decide_entry(
-        draft.site,
-        draft.envelope,
+        course.site,
+        course.envelope,
         entry,
         subject,
         patient,
+        records_of(course, entry, subject, patient),
         date.fromisoformat(row["received_on"]),
         open_elsewhere=before["open_elsewhere"],
         already_taken=True,
@@ -150,7 +151,7 @@ def decide_again(
     if decided.decision.disposition is Disposition.REJECTED:
         return decided
     queue = task.position.queue if is_in_human_hands(task) else None
-    return decided_by_hand(decided, corrections, queue, draft.site)
+    return decided_by_hand(decided, corrections, queue, course.site)
 
 
 def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row, task: Moving, actor: Actor) -> Answer:
@@ -160,7 +161,7 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
     values = referral_columns(draft, decided, resource, text)
     values |= {"received_id": draft.received_id, "path": decided.entry.path}
     draft.replacements.append(Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values))
-    draft.add_tokens("ServiceRequest", row["id"], referral_tokens(resource, decided.subject.awaiting))
+    draft.add_tokens("ServiceRequest", row["id"], referral_tokens(resource, decided.awaiting))
     in_human_hands = is_in_human_hands(task)
     _task_follows(draft, decided, resource, task, actor)
     task_id = task.row["id"]

@@ -19,6 +19,7 @@ from referral_service.intake.applying import Moving, enter, pauses, read_resourc
 from referral_service.intake.course import begin
 from referral_service.intake.deciding import Decided, decide_entry
 from referral_service.intake.draft import Draft, Replacement
+from referral_service.intake.evidence import records_of
 from referral_service.intake.reading import read
 from referral_service.intake.rows import (
     add_provenance_by_hand,
@@ -128,12 +129,14 @@ def _decided_again(connection: Connection, draft: Draft, referral: Row, birth_da
     course = begin(connection, site, replace(draft.incoming, body=body), read(body))
     entry = next(one for one in course.envelope.referrals() if one.path == referral["path"])
     subject = find_subject(course.envelope, entry, course.known, site.public_url)
+    patient = course.patient(subject)
     return decide_entry(
         site,
         course.envelope,
         entry,
         subject,
-        course.patient(subject),
+        patient,
+        records_of(course, entry, subject, patient),
         date.fromisoformat(referral["received_on"]),
         open_elsewhere=orjson.loads(referral["decision_input"])["open_elsewhere"],
         already_taken=True,

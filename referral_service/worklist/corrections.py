@@ -49,7 +49,7 @@ def _with_code(decision: Decision, code: CodePair) -> Decision:
     return replace(
         decision,
         code=code,
-        alternatives=tuple(one for one in decision.alternatives if one != code),
+        alternatives=tuple(one for one in decision.alternatives if one.code != code),
         certainty=decision.certainty or Certainty.SUSPECTED,
     )
 

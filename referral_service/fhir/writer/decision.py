@@ -13,6 +13,7 @@ from referral_service.fhir.writer.outcome import outcome, own_system, read_issue
 from referral_service.issues import Issue
 from referral_service.referral import (
     AgeInterval,
+    Alternative,
     Assertion,
     Certainty,
     CodePair,
@@ -23,7 +24,18 @@ from referral_service.referral import (
     Flag,
     Priority,
     Queue,
+    WhyNot,
 )
+
+WHY_NOT: Mapping[WhyNot, str] = {
+    WhyNot.CLASSIFICATIONS_DIFFER: "Classifications differ on this term; the policy chose the other.",
+    WhyNot.WITHOUT_CAUSE: "What the term alone says, without the cause that is named beside it.",
+    WhyNot.HEDGED: "Named too, but as a suspicion beside a plain statement.",
+    WhyNot.LESS_SPECIFIC: "Named too, but it says less.",
+    WhyNot.LATER_IN_ORDER: "Named too; a drug as cause goes first, then genetic, then the site, then the rest.",
+}
+"""Our words for each reason why a code was not chosen: the text of each alternative."""
+_WHY_NOT = {words: why for why, words in WHY_NOT.items()}
 
 
 def decided_issues(parameters: str) -> tuple[Issue, ...]:
@@ -47,7 +59,9 @@ def read_decision(parameters: str) -> Decision:
         disposition=Disposition(_values(stored, "disposition")[0]),
         queue=next(map(Queue, _values(stored, "queue")), None),
         code=next(map(_read_pair, _values(stored, "code")), None),
-        alternatives=tuple(map(_read_pair, _values(stored, "alternative"))),
+        alternatives=tuple(
+            Alternative(_read_pair(one), _WHY_NOT[one["text"]]) for one in _values(stored, "alternative")
+        ),
         certainty=next(map(Certainty, _values(stored, "certainty")), None),
         flags=tuple(map(Flag, _values(stored, "flag"))),
         age=AgeInterval(date.fromisoformat(age["on"]), age["min"], age["max"]) if age else None,
@@ -119,7 +133,10 @@ def _parameters(decision: Decision, versions: Mapping[str, str]) -> list[Resourc
         found.append({"name": "queue", "valueCode": decision.queue.value})
     if decision.code:
         found.append({"name": "code", "valueCodeableConcept": concept(decision.code, versions)})
-    found += [{"name": "alternative", "valueCodeableConcept": concept(a, versions)} for a in decision.alternatives]
+    found += [
+        {"name": "alternative", "valueCodeableConcept": {**concept(one.code, versions), "text": WHY_NOT[one.why]}}
+        for one in decision.alternatives
+    ]
     if decision.certainty:
         found.append({"name": "certainty", "valueCode": decision.certainty.value})
     found += [{"name": "flag", "valueCode": flag.value} for flag in decision.flags]
