@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from referral_service.fhir import writer
 from referral_service.fhir.bundle import Resource, identifiers
+from referral_service.fhir.parse import dump
 from referral_service.fhir.reader import placer_identifier
 from referral_service.fhir.writer import (
     AI_ASSISTED,
@@ -28,7 +29,7 @@ from referral_service.intake.rows import (
 from referral_service.intake.site import Answer, Became
 from referral_service.issues import Issue
 from referral_service.store import tables
-from referral_service.worklist import due_on
+from referral_service.worklist import due_on, machine
 
 
 def write_new(
@@ -131,7 +132,11 @@ def _add_task(draft: Draft, decided: Decided, stamp: Stamp, task: Resource, refe
         queue=queue,
         status="requested",
         authored_on=draft.incoming.instant,
+        last_updated=stamp.last_updated,
+        content=dump(task).decode(),
+        due=task["restriction"]["period"]["end"],
         by_hand=0,
         **columns,
     )
-    add_change(draft, stamp, status="requested", queue=queue)
+    who = machine()
+    add_change(draft, stamp, actor=who.id, actor_name=who.name, action="create", status="requested", queue=queue)
