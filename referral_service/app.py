@@ -24,6 +24,7 @@ from referral_service.web import (
     reading,
     searching,
     submitting,
+    worklist,
 )
 
 
@@ -55,7 +56,7 @@ def application(site: Site) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
-    for room in (submitting, operations, searching, reading, definitions, capability, health, pages):
+    for room in (submitting, operations, searching, reading, definitions, capability, health, worklist, pages):
         app.register_blueprint(room.blueprint)
     return app
 

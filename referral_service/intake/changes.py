@@ -213,7 +213,7 @@ def cancel(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
     if after is None:
         return failed(FaultKind.CONFLICT, _final(task))
     answer = _revoked(draft, entry, row, task["id"])
-    _cancel_task(draft, task, after)
+    _cancel_task(draft, task, after, is_masked=wanted == "entered-in-error")
     return answer
 
 
@@ -248,7 +248,7 @@ def _masked(resource: Resource) -> Resource:
     }
 
 
-def _cancel_task(draft: Draft, task: Row, after: Position) -> None:
+def _cancel_task(draft: Draft, task: Row, after: Position, *, is_masked: bool) -> None:
     stamp = Stamp(task["id"], task["version"] + 1, draft.incoming.instant)
     written = orjson.loads(task["content"])
     restamp(written, stamp)
@@ -266,6 +266,7 @@ def _cancel_task(draft: Draft, task: Row, after: Position) -> None:
         "status": after.status,
         "business_status": after.business_status or task["business_status"],
         "held_from": after.held_from,
+        **({"born": ""} if is_masked else {}),
     }
     draft.replacements.append(Replacement(tables.task, task["id"], task["version"], "Task", values))
     add_change(

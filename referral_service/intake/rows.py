@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from referral_service.fhir.bundle import Resource
 from referral_service.fhir.canonical import digest, facts_json
+from referral_service.fhir.names import referenced_name, words
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import (
     Stamp,
@@ -15,7 +18,7 @@ from referral_service.fhir.writer import (
     provenance,
 )
 from referral_service.intake.deciding import Decided
-from referral_service.intake.draft import Draft, identifier_tokens
+from referral_service.intake.draft import Draft, identifier_tokens, number_tokens
 from referral_service.intake.site import new_id
 from referral_service.issues import Issue
 from referral_service.referral import Decision, Flag
@@ -67,6 +70,8 @@ def referral_tokens(resource: Resource, awaiting: tuple[str, ...] = ()) -> dict[
         "code": [(one.get("system", ""), one["code"]) for one in codings if "code" in one],
         "_awaits": [("", name) for name in awaiting],
         "_tag": [(one.get("system", ""), one["code"]) for one in tags if "code" in one],
+        "_word": [("", word) for word in words(resource["subject"].get("display", ""))],
+        "_number": number_tokens(resource),
     }
 
 
@@ -74,6 +79,7 @@ def task_columns(draft: Draft, decided: Decided, task: Resource) -> dict[str, An
     """The columns of ``task`` that follow from a decision."""
     decision = decided.decision
     patient = patient_reference(draft, decided)
+    sender = _sender(draft, decided)
     return {
         "last_updated": task["meta"]["lastUpdated"],
         "content": dump(task).decode(),
@@ -84,7 +90,24 @@ def task_columns(draft: Draft, decided: Decided, task: Resource) -> dict[str, An
         "due": task["restriction"]["period"]["end"],
         "code": decision.code.cm.code if decision.code else None,
         "flags": f",{','.join(decision.flags)},",
+        "born": (decided.given.patient.birth_date if decided.given.patient else None) or "",
+        "sender": sender,
+        "sender_code": sha256(sender.encode()).hexdigest()[:12],
     }
+
+
+def _sender(draft: Draft, decided: Decided) -> str:
+    """Who asks for the referral, by name as far as it is known by now; the client when nobody is named."""
+
+    def find(one: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        reference = dict(one)
+        own = draft.envelope.resolve(reference, decided.entry)
+        if own is not None:
+            return own.resource
+        stored = draft.reference_of(reference, decided.entry)
+        return draft.stored_resource(stored) if stored else None
+
+    return (referenced_name(decided.entry.resource.get("requester"), find) or draft.incoming.client)[:200]
 
 
 def add_change(draft: Draft, stamp: Stamp, **facts: Any) -> None:

@@ -84,8 +84,8 @@ def _pipeline(connection: Connection) -> AbstractContextManager[Any]:
 
 @cache
 def _statement(table: Table, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
-    compiled = insert(table).compile(dialect=dialect)
-    return str(compiled), tuple(column.name for column in table.columns)
+    columns = tuple(column.name for column in table.columns if column.computed is None)
+    return str(insert(table).compile(dialect=dialect, column_keys=columns)), columns
 
 
 def _positional(values: list[dict[str, Any]], columns: Sequence[str], dialect: Dialect) -> Any:
@@ -121,6 +121,15 @@ def replace_version(
 def bounded(key: str) -> str:
     """A key that fits every index: itself, or its digest when it is long."""
     return key if len(key) <= MAX_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def follow_patient(connection: Connection, patient_id: str, born: str) -> None:
+    """Lets the list know the birth date as it was corrected; of a referral entered in error it knows none."""
+    task, request = tables.task, tables.service_request
+    readable = select(request.c.id).where(request.c.id == task.c.referral_id, request.c.status != "entered-in-error")
+    connection.execute(
+        update(task).where(task.c.patient_id == patient_id, task.c.born != born, readable.exists()).values(born=born)
+    )
 
 
 def forget_tokens(connection: Connection, owners: Sequence[str]) -> None:

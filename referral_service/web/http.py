@@ -62,6 +62,11 @@ def client() -> str:
     return "local"
 
 
+def person() -> str:
+    """Who works on the pages. Without authentication all are one and the same person."""
+    return client()
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
