@@ -266,7 +266,7 @@ def _cancel_task(draft: Draft, task: Row, after: Position, *, is_masked: bool) -
         "status": after.status,
         "business_status": after.business_status or task["business_status"],
         "held_from": after.held_from,
-        **({"born": ""} if is_masked else {}),
+        **({"born": "", "masked": 1} if is_masked else {}),
     }
     draft.replacements.append(Replacement(tables.task, task["id"], task["version"], "Task", values))
     add_change(

@@ -91,6 +91,7 @@ def task_columns(draft: Draft, decided: Decided, task: Resource) -> dict[str, An
         "code": decision.code.cm.code if decision.code else None,
         "flags": f",{','.join(decision.flags)},",
         "born": (decided.given.patient.birth_date if decided.given.patient else None) or "",
+        "masked": 0,
         "sender": sender,
         "sender_code": sha256(sender.encode()).hexdigest()[:12],
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select, tuple_, union_all
 
 from referral_service.fhir.names import number, words
 from referral_service.referral import Queue
@@ -25,7 +25,6 @@ URGENCY = "urgency"
 _PRIVATE = {"age": ("born",)}
 """Keys of an order that say something of a patient; a place leaves them out, and they are looked up again by the id."""
 _TASK = tables.task
-_MASKED = "entered-in-error"
 _LAST_SIGN = "\U0010ffff"
 
 
@@ -85,13 +84,8 @@ class Listing:
 
 def page(connection: Connection, listing: Listing, after: Place | None, limit: int) -> list[Row]:
     """Rows as :func:`worklist.with_task` gives them, each with its ``place``."""
-    keys = ORDERS[listing.order]
     place = _completed(connection, listing, after) if after is not None else None
-    heads = [_head(listing, queue, place, limit) for queue in listing.queues]
-    merged = union_all(*(select(head.subquery()) for head in heads)).subquery() if len(heads) > 1 else None
-    found = select(merged) if merged is not None else heads[0]
-    if merged is not None:
-        found = found.order_by(*(_directed(merged.c[name], listing) for name in (*keys, "id"))).limit(limit)
+    found = _filtered(listing, place, limit) if listing.filters != ANY else _merged(listing, place, limit)
     ids = [row.id for row in connection.execute(found)]
     rows = {row["task_id"]: row for row in rows_of(connection, with_task().where(_TASK.c.id.in_(ids)))}
     return [{**rows[one], "place": _place_of(listing, rows[one])} for one in ids if one in rows]
@@ -100,23 +94,43 @@ def page(connection: Connection, listing: Listing, after: Place | None, limit: i
 def count(connection: Connection, listing: Listing) -> int:
     """How many pass the filters."""
     query = select(func.count()).select_from(_TASK).where(_TASK.c.queue.in_(listing.queues), *_conditions(listing))
-    return int(connection.execute(query).scalar_one())
+    return int(connection.execute(_by_filters(query)).scalar_one())
 
 
-def _head(listing: Listing, queue: Queue, place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
-    keys: list[ColumnElement[Any]] = [_TASK.c[name] for name in (*ORDERS[listing.order], "id")]
-    query = select(*keys).where(_TASK.c.queue == queue, *_conditions(listing))
+def _merged(listing: Listing, place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
+    """The heads of each queue, each from an index that is in order, brought together."""
+    heads = [
+        _head(listing, [_TASK.c.queue == queue], place, limit).with_hint(
+            _TASK, f"INDEXED BY {tables.list_index(listing.order)}", "sqlite"
+        )
+        for queue in listing.queues
+    ]
+    if len(heads) == 1:
+        return heads[0]
+    rows = union_all(*(select(head.subquery()) for head in heads)).subquery()
+    return select(rows).order_by(*(_directed(key, listing) for key in _keys(listing, rows.c))).limit(limit)
+
+
+def _filtered(listing: Listing, place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
+    return _by_filters(_head(listing, [_TASK.c.queue.in_(listing.queues)], place, limit))
+
+
+def _by_filters(query: Select[Any]) -> Select[Any]:
+    """Reads the one index that holds all the filters; SQLite would open every row for want of statistics."""
+    return query.with_hint(_TASK, f"INDEXED BY {tables.LIST_FILTERS}", "sqlite")
+
+
+def _head(listing: Listing, queues: list[Condition], place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
+    keys = _keys(listing, _TASK.c)
+    query = select(*keys).where(*queues, *_conditions(listing))
     if place is not None:
         here, there = tuple_(*keys), tuple_(*(literal(value) for value in place))
         query = query.where(here < there if listing.falls else here > there)
-    if listing.filters != ANY:
-        # Sorted by an expression no index is in order, which leaves the one that holds all the filters.
-        keys = [_by_value(key) for key in keys]
     return query.order_by(*(_directed(key, listing) for key in keys)).limit(limit)
 
 
-def _by_value(key: ColumnElement[Any]) -> ColumnElement[Any]:
-    return key + 0 if isinstance(key.type, Integer) else key.concat("")
+def _keys(listing: Listing, columns: Any) -> list[ColumnElement[Any]]:
+    return [columns[name] for name in (*ORDERS[listing.order], "id")]
 
 
 def _directed(key: ColumnElement[Any], listing: Listing) -> ColumnElement[Any]:
@@ -188,33 +202,26 @@ def _text_conditions(text: str) -> list[Condition]:
     bare = number(text)
     if not bare:
         return []
-    named = and_(*(_TASK.c.id.in_(_with_token("_word", word)) for word in words(text)))
-    readable = select(tables.service_request.c.status).where(tables.service_request.c.id == _TASK.c.referral_id)
-    return [
-        or_(named, _TASK.c.id.in_(_with_token("_number", bare))),
-        readable.correlate(_TASK).scalar_subquery() != _MASKED,
-    ]
+    named = and_(*(_has_token("_word", word) for word in words(text)))
+    return [_TASK.c.masked == 0, or_(named, _has_token("_number", bare))]
 
 
-def _with_token(param: str, begins: str) -> Any:
-    """Tasks whose Patient or referral carries a token that begins like this: two ways, each by its own index."""
+def _has_token(param: str, begins: str) -> Condition:
+    """Whether the Patient or the referral carries a token that begins like this."""
     token = tables.token.c
     owners = select(token.owner).where(token.param == param, token.value >= begins, token.value < begins + _LAST_SIGN)
-    task = _TASK.alias()
-    return union_all(
-        select(task.c.id).where(task.c.patient_id.in_(owners)), select(task.c.id).where(task.c.referral_id.in_(owners))
-    )
+    return or_(_TASK.c.patient_id.in_(owners), _TASK.c.referral_id.in_(owners))
 
 
 def senders(connection: Connection, closed: bool) -> list[tuple[str, str]]:
     """Code and name of everybody who has referrals among the open or the closed ones."""
-    query = select(_TASK.c.sender_code, func.max(_TASK.c.sender)).where(_TASK.c.closed == int(closed))
-    found = connection.execute(query.group_by(_TASK.c.sender_code))
+    query = select(_TASK.c.sender_code, _TASK.c.sender).distinct().where(_TASK.c.closed == int(closed))
+    found = connection.execute(query)
     return sorted(((code, name) for code, name in found), key=lambda one: one[1].casefold())
 
 
 def sender_name(connection: Connection, code: str) -> str | None:
-    query = select(_TASK.c.sender).where(_TASK.c.sender_code == code).limit(1)
+    query = select(_TASK.c.sender).where(_TASK.c.closed.in_((0, 1)), _TASK.c.sender_code == code).limit(1)
     name: str | None = connection.execute(query).scalar()
     return name
 
@@ -222,7 +229,7 @@ def sender_name(connection: Connection, code: str) -> str | None:
 def assignees(connection: Connection) -> list[str]:
     """Everybody to whom an open referral is assigned."""
     query = select(_TASK.c.assignee).distinct().where(_TASK.c.closed == 0, _TASK.c.assignee.is_not(None))
-    return sorted(str(name) for name in connection.execute(query).scalars())
+    return sorted(str(name) for name in connection.execute(_by_filters(query)).scalars())
 
 
 def last_change(connection: Connection) -> str:

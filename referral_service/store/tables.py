@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    Computed,
     ForeignKey,
     Index,
     Integer,
@@ -117,11 +116,17 @@ LIST_ORDERS = {
 }
 """What the coordinators' list is sorted by, each order with an index of its own; the id comes last in all."""
 
+LIST_FILTERS = "ix_task_list_filters"
 _FILTERED_BY = (
     *("lane", "authored_on", "due", "born", "last_updated", "id", "status", "business_status", "code", "flags"),
-    *("sender_code", "assignee", "patient_id", "referral_id"),
+    *("sender_code", "assignee", "patient_id", "referral_id", "masked"),
 )
 """One index holds all that the list is filtered by, so that no row is opened which is not shown."""
+
+
+def list_index(order: str) -> str:
+    return f"ix_task_list_by_{order}"
+
 
 _LANE = f"(1 - red_flag) * {len(Priority)} + {len(Priority) - 1} - priority_rank"
 
@@ -151,16 +156,19 @@ task = Table(
     Column("born", String(10), nullable=False),
     Column("sender", String(200), nullable=False),
     Column("sender_code", String(16), nullable=False),
-    Column("closed", Integer, Computed(_is_one_of("status", sorted(FINAL)), persisted=True), nullable=False),
-    Column("lane", Integer, Computed(_LANE, persisted=True), nullable=False),
+    Column("masked", Integer, nullable=False),
+    Column("closed", Integer, nullable=False),
+    Column("lane", Integer, nullable=False),
     UniqueConstraint("referral_id"),
     _one_of("queue", list(Queue)),
     _one_of("status", list(MOVES)),
+    CheckConstraint(f"closed = {_is_one_of('status', sorted(FINAL))}", name="closed"),
+    CheckConstraint(f"lane = {_LANE}", name="lane"),
     CheckConstraint(f"priority_rank BETWEEN 0 AND {len(Priority) - 1}", name="priority_rank"),
     Index(None, "status", "queue", "last_updated", "id"),
-    *(Index(f"ix_task_list_by_{name}", "closed", "queue", *keys, "id") for name, keys in LIST_ORDERS.items()),
-    Index("ix_task_list_filters", "closed", "queue", *_FILTERED_BY),
-    Index(None, "sender_code"),
+    *(Index(list_index(name), "closed", "queue", *keys, "id") for name, keys in LIST_ORDERS.items()),
+    Index(LIST_FILTERS, "closed", "queue", *_FILTERED_BY),
+    Index(None, "closed", "sender_code", "sender"),
     Index(None, "client", "last_updated", "id"),
     Index(None, "last_updated", "id"),
     Index(None, "patient_id"),
@@ -168,7 +176,7 @@ task = Table(
 """One Task a referral, for its whole life. ``flags`` are joined by commas, with one at either end; ``by_hand`` tells
 that a human chose the queue, which the machine then never overrules. For the coordinators' list there are the
 patient's birth date as sent (``born``, empty when unknown), the name of the sender with a short code for it, whether
-the Task is final, and its ``lane``: 0 for a red flag of the highest priority up to 7 for a routine one without."""
+the referral was entered in error, whether the Task is final, and its ``lane``: 0 for a red flag of the highest priority up to 7 for a routine one without."""
 
 resource = Table(
     "resource",

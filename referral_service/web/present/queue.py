@@ -77,7 +77,7 @@ def line(row: Row, known: Known, now: Now, policy: Policy) -> Line:
         due=words.due(row["due"], now.today),
         changed=now.moment(row["last_updated"]),
         changed_ago=now.ago(row["last_updated"]),
-        sender=row["sender"],
+        sender=row["client"] if masked else row["sender"],
         client=row["client"],
     )
 

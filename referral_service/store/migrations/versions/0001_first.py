@@ -178,17 +178,11 @@ def upgrade() -> None:
         sa.Column("born", sa.String(length=10), nullable=False),
         sa.Column("sender", sa.String(length=200), nullable=False),
         sa.Column("sender_code", sa.String(length=16), nullable=False),
-        sa.Column(
-            "closed",
-            sa.Integer(),
-            sa.Computed(
-                "CASE WHEN status IN ('cancelled', 'completed', 'entered-in-error', 'failed', 'rejected') THEN 1 ELSE 0 END",
-                persisted=True,
-            ),
-            nullable=False,
-        ),
-        sa.Column(
-            "lane", sa.Integer(), sa.Computed("(1 - red_flag) * 4 + 3 - priority_rank", persisted=True), nullable=False
+        sa.Column("closed", sa.Integer(), nullable=False),
+        sa.Column("lane", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "closed = CASE WHEN status IN ('cancelled', 'completed', 'entered-in-error', 'failed', 'rejected') THEN 1 ELSE 0 END",
+            name=op.f("ck_task_closed"),
         ),
         sa.CheckConstraint(
             "queue IN ('adult-movement-disorders', 'pediatric-neuromotor', 'intake-review')", name=op.f("ck_task_queue")
@@ -197,12 +191,16 @@ def upgrade() -> None:
             "status IN ('requested', 'received', 'accepted', 'in-progress', 'on-hold', 'rejected', 'cancelled', 'completed', 'failed', 'entered-in-error')",
             name=op.f("ck_task_status"),
         ),
+        sa.CheckConstraint("lane = (1 - red_flag) * 4 + 3 - priority_rank", name=op.f("ck_task_lane")),
         sa.CheckConstraint("priority_rank BETWEEN 0 AND 3", name=op.f("ck_task_priority_rank")),
         sa.ForeignKeyConstraint(["referral_id"], ["service_request.id"], name=op.f("fk_task_referral_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_task")),
         sa.UniqueConstraint("referral_id", name=op.f("uq_task_referral_id")),
     )
     op.create_index(op.f("ix_task_client_last_updated_id"), "task", ["client", "last_updated", "id"], unique=False)
+    op.create_index(
+        op.f("ix_task_closed_sender_code_sender"), "task", ["closed", "sender_code", "sender"], unique=False
+    )
     op.create_index(op.f("ix_task_last_updated_id"), "task", ["last_updated", "id"], unique=False)
     op.create_index("ix_task_list_by_age", "task", ["closed", "queue", "born", "id"], unique=False)
     op.create_index("ix_task_list_by_changed", "task", ["closed", "queue", "last_updated", "id"], unique=False)
@@ -233,7 +231,6 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(op.f("ix_task_patient_id"), "task", ["patient_id"], unique=False)
-    op.create_index(op.f("ix_task_sender_code"), "task", ["sender_code"], unique=False)
     op.create_index(
         op.f("ix_task_status_queue_last_updated_id"), "task", ["status", "queue", "last_updated", "id"], unique=False
     )
