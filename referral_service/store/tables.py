@@ -174,9 +174,11 @@ task = Table(
     Index(None, "patient_id"),
 )
 """One Task a referral, for its whole life. ``flags`` are joined by commas, with one at either end; ``by_hand`` tells
-that a human chose the queue, which the machine then never overrules. For the coordinators' list there are the
-patient's birth date as sent (``born``, empty when unknown), the name of the sender with a short code for it, whether
-the referral was entered in error, whether the Task is final, and its ``lane``: 0 for a red flag of the highest priority up to 7 for a routine one without."""
+that a human chose the queue, which the machine then never overrules.
+
+For the coordinators' list there are the patient's birth date as sent (``born``, empty when unknown), the name of the
+sender with a short code for it, whether the referral was entered in error (``masked``), whether the Task is final
+(``closed``), and its ``lane``: 0 for a red flag of the highest priority up to 7 for a routine one without."""
 
 resource = Table(
     "resource",

@@ -94,12 +94,8 @@ def _add(rows: Rows, number: int, chance: random.Random, now: datetime) -> None:
 
 def _add_patient(rows: Rows, identity: str, client: str, at: str, family: str, given: str, born: str) -> None:
     owner = f"p-{identity}"
-    patient = {
-        "resourceType": "Patient",
-        "id": owner,
-        "birthDate": born,
-        "name": [{"family": family, "given": [given]}],
-    }
+    patient: dict[str, Any] = {"resourceType": "Patient", "id": owner, "birthDate": born}
+    patient["name"] = [{"family": family, "given": [given]}]
     row = {"id": owner, "client": client, "type": "Patient", "version": 1, "last_updated": at, "content_hash": ""}
     rows.setdefault(tables.resource, []).append({**row, "content": json.dumps(patient), "birth_date": born})
     for word in (family.lower(), given.lower()):
@@ -130,6 +126,7 @@ def _add_task(
         "by_hand": 0,
         "code": code,
         "born": born,
+        "masked": 0,
         "sender": sender,
         "sender_code": code_of(sender),
     }
@@ -155,11 +152,8 @@ def _asked() -> Iterator[tuple[str, str, str | None]]:
         yield words, f"/?queue=all&{words}", None
     yield "received in one week", "/?queue=all&received-from=2026-01-05&received-to=2026-01-11", None
     yield "closed, code and age", "/?queue=closed&code=G24.3&age=30-59", None
-    yield (
-        "all filters at once",
-        "/?queue=all&status=accepted&priority=urgent&code=G24.3&age=60-&due=overdue&sort=age",
-        None,
-    )
+    many = "status=accepted&priority=urgent&code=G24.3&age=60-&due=overdue&sort=age"
+    yield "many filters at once", f"/?queue=all&{many}", None
     yield "a common name", "/?queue=all", "vellum"
     yield "two words of a name", "/?queue=all", "fea zu"
     yield "an identifier", "/?queue=all", "9 0000 0042"

@@ -178,6 +178,7 @@ def upgrade() -> None:
         sa.Column("born", sa.String(length=10), nullable=False),
         sa.Column("sender", sa.String(length=200), nullable=False),
         sa.Column("sender_code", sa.String(length=16), nullable=False),
+        sa.Column("masked", sa.Integer(), nullable=False),
         sa.Column("closed", sa.Integer(), nullable=False),
         sa.Column("lane", sa.Integer(), nullable=False),
         sa.CheckConstraint(
@@ -227,6 +228,7 @@ def upgrade() -> None:
             "assignee",
             "patient_id",
             "referral_id",
+            "masked",
         ],
         unique=False,
     )
