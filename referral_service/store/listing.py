@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    func,
+    intersect,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union,
+    union_all,
+)
 
 from referral_service.fhir.names import number, words
 from referral_service.referral import Queue
@@ -202,15 +214,15 @@ def _text_conditions(text: str) -> list[Condition]:
     bare = number(text)
     if not bare:
         return []
-    named = and_(*(_has_token("_word", word) for word in words(text)))
-    return [_TASK.c.masked == 0, or_(named, _has_token("_number", bare))]
+    named = intersect(*(_owners("_word", word) for word in words(text))).subquery()
+    owners = select(union(select(named), _owners("_number", bare)).cte())
+    return [_TASK.c.masked == 0, or_(_TASK.c.patient_id.in_(owners), _TASK.c.referral_id.in_(owners))]
 
 
-def _has_token(param: str, begins: str) -> Condition:
-    """Whether the Patient or the referral carries a token that begins like this."""
+def _owners(param: str, begins: str) -> Select[str]:
+    """Patients and referrals with a token that begins like this."""
     token = tables.token.c
-    owners = select(token.owner).where(token.param == param, token.value >= begins, token.value < begins + _LAST_SIGN)
-    return or_(_TASK.c.patient_id.in_(owners), _TASK.c.referral_id.in_(owners))
+    return select(token.owner).where(token.param == param, token.value >= begins, token.value < begins + _LAST_SIGN)
 
 
 def senders(connection: Connection, closed: bool) -> list[tuple[str, str]]:
