@@ -452,7 +452,7 @@ def test_an_empty_list_of_what_was_not_taken_says_so(app_client: FlaskClient) ->
 # Harmless
 
 
-def _wicked() -> Resource:
+def wicked() -> Resource:
     subject = patient(
         name=[{"family": WICKED, "given": [WICKED]}],
         identifier=[{"type": {"text": WICKED}, "value": WICKED}],
@@ -473,8 +473,8 @@ def _wicked() -> Resource:
 
 
 def test_nothing_that_a_sender_writes_becomes_markup(site: Site, app_client: FlaskClient) -> None:
-    identity = send(site, _wicked(), request_id=WICKED, client=WICKED)
-    send(site, {WICKED: 1, **_wicked(), "status": WICKED}, request_id=WICKED, client=WICKED)
+    identity = send(site, wicked(), request_id=WICKED, client=WICKED)
+    send(site, {WICKED: 1, **wicked(), "status": WICKED}, request_id=WICKED, client=WICKED)
     for path in ("/", f"/referrals/{identity}", "/not-taken", _only_not_taken(app_client)):
         html = page(app_client, path)
         reader = read(html)

@@ -41,7 +41,7 @@ def day_in_words(iso: str) -> str:
 def show() -> str:
     """One list, in the order in which it should be worked."""
     with site().store.reading() as connection:
-        return render_template("worklist.html", **_whole(connection, _asked(connection)))
+        return render_template("worklist.html", **shown(connection, _asked(connection)))
 
 
 @blueprint.post("/")
@@ -50,7 +50,7 @@ def find() -> AnyResponse | str:
     if not request.form.get("text", "").strip():
         return redirect(f"{url_for('worklist.show')}?{request.query_string.decode()}", 303)
     with site().store.reading() as connection:
-        return render_template("worklist.html", **_whole(connection, _asked(connection)))
+        return render_template("worklist.html", **shown(connection, _asked(connection)))
 
 
 @blueprint.get("/refresh")
@@ -71,10 +71,10 @@ def _refreshed(unchanged: int) -> Response:
         if request.headers.get("If-None-Match") == etag:
             return Response(status=unchanged, headers={"ETag": etag})
         asked = _asked(connection)
-        shown = {"etag": etag, **_list(connection, asked, at)}
+        part = {"etag": etag, **_list(connection, asked, at)}
         before = news.read(request.args)
-        told = news.told(connection, before, shown["red_flags"], site().policy)
-    return Response(render_template("worklist_refresh.html", **shown, told=told), headers={"ETag": etag})
+        told = news.told(connection, before, part["red_flags"], site().policy)
+    return Response(render_template("worklist_refresh.html", **part, told=told), headers={"ETag": etag})
 
 
 def _asked(connection: Reader) -> Asked:
@@ -89,7 +89,8 @@ def _asked(connection: Reader) -> Asked:
     return read(given, usual, text)
 
 
-def _whole(connection: Reader, asked: Asked) -> dict[str, Any]:
+def shown(connection: Reader, asked: Asked) -> dict[str, Any]:
+    """All that the page of a list is made from."""
     at = now()
     return {"etag": _etag(connection, at), **_list(connection, asked, at), **_choices(connection, asked)}
 
