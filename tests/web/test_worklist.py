@@ -88,7 +88,7 @@ def test_pages_of_one_row_are_the_list_cut_up(
         found += names(html)
         following = re.findall(r'rel="next" href="([^"]*)"', html)
         path = following[0].replace("&amp;", "&") if following else ""
-        assert [born for born in ("1950", "2000", "2019", "1980") if born in path] == []
+        assert [born for born in ("1950-01-01", "2000-06-01", "2019-09-14", "1980-01-01") if born in path] == []
     assert found == whole
 
 
