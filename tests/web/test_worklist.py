@@ -282,7 +282,7 @@ def test_an_unchanged_list_answers_304_and_a_changed_one_with_what_is_new(site: 
     changed = app_client.get(address, headers={"If-None-Match": etag})
     assert (unchanged.status_code, unchanged.data) == (304, b"")
     assert (changed.status_code, names(changed.text)) == (200, ["Flagged", "Ada Vellum"])
-    assert 'data-count="1" data-urgent>Red flag: 1 new referral. 1 new referral in Adult' in changed.text
+    assert 'data-count="1" data-urgent>12:00: Red flag: 1 new referral in Adult movement disorders.<' in changed.text
     assert changed.headers["ETag"] != etag
 
 
@@ -364,3 +364,11 @@ def test_the_pages_spell_as_the_policy_asks(tmp_path: Path) -> None:
         spelled.append(re.findall(r"<option[^>]*>(Cancell?ed)<", html))
         store.close()
     assert spelled == [["Cancelled"], ["Canceled"]]
+
+
+def test_a_red_flag_that_a_referral_gets_later_is_told_at_once(site: Site, app_client: FlaskClient) -> None:
+    send(site, referral(subject=named("Later")), 3 * DAY)
+    send(site, referral(subject=named("Other")), 3 * DAY)
+    address, _ = poll(page(app_client, "/?queue=all"))
+    change(site, "Later", red_flag=1, lane=3)
+    assert "data-urgent>12:00: Red flag: 1 referral that was here before has one now.<" in app_client.get(address).text

@@ -52,9 +52,10 @@
 
   const announce = () => {
     const { textContent: words, dataset } = byId("news");
-    if (!words) return;
+    if (!dataset.count) return;
     byId("urgent" in dataset ? "said-at-once" : "said").textContent = words;
     missed += Number(dataset.count);
+    delete dataset.count;
     document.title = `(${missed}) ${title}`;
   };
 

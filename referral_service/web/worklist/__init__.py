@@ -73,7 +73,7 @@ def _refreshed(unchanged: int) -> Response:
         asked = _asked(connection)
         part = {"etag": etag, **_list(connection, asked, at)}
         before = news.read(request.args)
-        told = news.told(connection, before, part["red_flags"], site().policy)
+        told = news.told(connection, before, part["red_flags"], at, site().policy)
     return Response(render_template("worklist_refresh.html", **part, told=told), headers={"ETag": etag})
 
 

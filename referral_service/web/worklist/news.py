@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.policy import Policy
 from referral_service.store import listing
 from referral_service.store.worklist import Reader
-from referral_service.web.present.words import number, queue_name
+from referral_service.web.present.words import Now, number, queue_name
 
 PARAMETERS = ("since", "red")
 _INSTANT = re.compile(r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
@@ -44,7 +43,8 @@ def read(given: Mapping[str, str]) -> Seen | None:
     return Seen(since, int(red))
 
 
-def told(connection: Reader, before: Seen | None, red_flags: int, policy: Policy) -> Told:
+def told(connection: Reader, before: Seen | None, red_flags: int, now: Now, policy: Policy) -> Told:
+    """``red_flags`` is how many open referrals have one by now; more than arrived with one were marked since."""
     if before is None:
         return Told()
     arrived = listing.arrivals(connection, before.since)
@@ -52,11 +52,16 @@ def told(connection: Reader, before: Seen | None, red_flags: int, policy: Policy
     red = sum(one.red_flags for one in arrived.values())
     marked = max(0, red_flags - before.red - red)
     places = ", ".join(queue_name(queue, policy) for queue in arrived)
-    sentences: list[Any] = []
-    if red:
-        sentences.append(f"Red flag: {number(red, 'new referral')}.")
+    sentences = [f"{_some(red, new)} in {places}."] if new else []
     if marked:
-        sentences.append(f"Red flag: {number(marked, 'referral')} that was here before now has one.")
-    if new:
-        sentences.append(f"{number(new, 'new referral')} in {places}.")
-    return Told(" ".join(sentences), bool(red or marked), new + marked)
+        sentences.append(f"Red flag: {number(marked, 'referral')} that was here before has one now.")
+    if not sentences:
+        return Told()
+    return Told(" ".join((f"{now.at.astimezone(now.zone):%H:%M}:", *sentences)), bool(red or marked), new + marked)
+
+
+def _some(red: int, new: int) -> str:
+    all_of_them = number(new, "new referral")
+    if red == 0:
+        return all_of_them
+    return f"Red flag: {all_of_them}" if red == new else f"Red flag: {red} of {all_of_them}"
