@@ -25,6 +25,7 @@ from referral_service.web import (
     reading,
     searching,
     submitting,
+    worklist,
 )
 
 
@@ -56,7 +57,8 @@ def application(site: Site) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
-    for room in (submitting, moving, operations, searching, reading, definitions, capability, health, pages):
+    rooms = (submitting, moving, operations, searching, reading, definitions, capability, health, worklist, pages)
+    for room in rooms:
         app.register_blueprint(room.blueprint)
     return app
 

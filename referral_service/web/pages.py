@@ -1,4 +1,4 @@
-"""The coordinators' pages: the queues, one referral, and what was not taken. Plain HTML that needs no script.
+"""The coordinators' pages of one referral and of what was not taken. Plain HTML that needs no script.
 
 Addresses hold our own ids, queue names and places in an order, never anything of a patient. Every text shown is
 escaped by Jinja; what is marked in it travels as pieces, never as markup.
@@ -13,38 +13,18 @@ import orjson
 from flask import Blueprint, Response, render_template, request
 
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.referral import Queue
-from referral_service.store import ledger, lookups, worklist
-from referral_service.store.worklist import Count, NotTakenPlace, Place, Reader
-from referral_service.web.http import now as clock
+from referral_service.store import lookups, worklist
+from referral_service.store.worklist import NotTakenPlace, Reader
+from referral_service.web.frame import CLOSED, frame, known_for, now, parsed
 from referral_service.web.http import site
 from referral_service.web.present import decision, nottaken, queue, referral, timeline, words
-from referral_service.web.present.people import Key, Known
-from referral_service.web.present.words import Now
 
 blueprint = Blueprint("pages", __name__)
 PAGE = 50
 
 _OUR_ID = r"[A-Za-z0-9.\-]{1,64}"
 _INSTANT = r"[0-9T:.Z\-]{10,32}"
-_PLACE = re.compile(rf"([01])~([0-9])~({_INSTANT})~({_OUR_ID})")
 _NOT_TAKEN_PLACE = re.compile(rf"([01])~({_INSTANT})~({_OUR_ID})~([0-9]{{1,6}})")
-
-
-@blueprint.get("/")
-def show_queue() -> str:
-    """One queue, in the order in which it should be worked."""
-    after = _place(request.args.get("after"))
-    with site().store.reading() as connection:
-        counts = worklist.counts(connection)
-        chosen = _chosen(request.args.get("queue"), counts)
-        rows = worklist.page_of_queue(connection, chosen, after, PAGE + 1)
-        known = _known(connection, queue.wanted(rows[:PAGE]))
-        frame = _frame(connection, chosen, counts)
-    lines = [queue.line(row, known, frame["now"], site().policy) for row in rows[:PAGE]]
-    following = _place_after(rows[PAGE - 1]) if len(rows) > PAGE else None
-    total = counts.get(chosen, Count())
-    return render_template("queue.html", **frame, lines=lines, total=total, following=following, is_start=after is None)
 
 
 @blueprint.get("/referrals/<identity>")
@@ -56,22 +36,22 @@ def show_referral(identity: str) -> str:
         row = worklist.one_referral(connection, identity)
         if row is None:
             raise _not_found("There is no such referral.")
-        known = _known(connection, referral.wanted(row))
+        known = known_for(connection, referral.wanted(row))
         related = worklist.related_persons(connection, row["client"], row["patient_id"]) if row["patient_id"] else []
         changes = worklist.timeline(connection, row["task_id"])
         roots = _roots(connection, row)
-        frame = _frame(connection, row["queue"], worklist.counts(connection))
+        around = frame(connection, CLOSED if row["closed"] else row["queue"], now())
     is_masked = row["referral_status"] == queue.MASKED
     shown: dict[str, Any] = {} if is_masked else {
         "patient": referral.patient(row, known, related),
         "asked": referral.asked(row, known),
         "decision": decision.decision(row, roots, policy),
     }  # fmt: skip
-    line = queue.line(row, known, frame["now"], policy)
-    events = timeline.timeline(changes, frame["now"], policy)
+    line = queue.line(row, known, around["now"], policy)
+    events = timeline.timeline(changes, around["now"], policy)
     place = words.queue_name(row["queue"], policy)
     return render_template(
-        "referral.html", **frame, **shown, is_masked=is_masked, row=row, line=line, place=place, events=events
+        "referral.html", **around, **shown, is_masked=is_masked, row=row, line=line, place=place, events=events
     )
 
 
@@ -81,10 +61,10 @@ def show_not_taken() -> str:
     after = _not_taken_place(request.args.get("after"))
     with site().store.reading() as connection:
         rows = worklist.not_taken(connection, after, PAGE + 1)
-        frame = _frame(connection, "not-taken", worklist.counts(connection))
-    shown = [nottaken.not_taken(row, frame["now"]) for row in rows[:PAGE]]
+        around = frame(connection, "not-taken", now())
+    shown = [nottaken.not_taken(row, around["now"]) for row in rows[:PAGE]]
     following = _not_taken_place_after(rows[PAGE - 1]) if len(rows) > PAGE else None
-    return render_template("not_taken.html", **frame, shown=shown, following=following, is_start=after is None)
+    return render_template("not_taken.html", **around, shown=shown, following=following, is_start=after is None)
 
 
 @blueprint.get("/not-taken/<received_id>")
@@ -93,12 +73,12 @@ def show_one_not_taken(received_id: str) -> str:
     _check_id(received_id)
     with site().store.reading() as connection:
         rows, body = worklist.not_taken_of(connection, received_id)
-        frame = _frame(connection, "not-taken", worklist.counts(connection))
+        around = frame(connection, "not-taken", now())
     if not rows:
         raise _not_found("Nothing of this kind was received.")
-    shown = [nottaken.not_taken(row, frame["now"]) for row in rows]
+    shown = [nottaken.not_taken(row, around["now"]) for row in rows]
     text = nottaken.text_of(body) if body is not None else None
-    return render_template("one_not_taken.html", **frame, shown=shown, text=text, received_id=received_id)
+    return render_template("one_not_taken.html", **around, shown=shown, text=text, received_id=received_id)
 
 
 @blueprint.get("/not-taken/<received_id>/text")
@@ -110,43 +90,6 @@ def show_text(received_id: str) -> Response:
     if not rows or body is None:
         raise _not_found("There is no such text, or it is no longer kept.")
     return Response(body, content_type="text/plain; charset=utf-8")
-
-
-def _frame(connection: Reader, current: str, counts: dict[str, Count]) -> dict[str, Any]:
-    """What every page shows around its own matter."""
-    policy = site().policy
-    sums = ledger.sums(connection)
-    tabs = [(name, policy.queues[name], counts.get(name, Count())) for name in Queue]
-    return {
-        "current": current,
-        "tabs": tabs,
-        "sums": sums,
-        "not_taken_count": sums["refused"] + sums["rejected"],
-        "now": Now(clock(), policy.zone),
-        "policy": policy,
-    }
-
-
-def _chosen(wanted: str | None, counts: dict[str, Count]) -> str:
-    """The queue asked for; else the first with a red flag, else the first with anything in it."""
-    if wanted is not None:
-        if wanted not in set(Queue):
-            raise _not_found("There is no such queue.")
-        return wanted
-    with_red_flag = [name for name in Queue if counts.get(name, Count()).red_flags]
-    not_empty = [name for name in Queue if counts.get(name, Count()).open]
-    return next(iter((*with_red_flag, *not_empty)), Queue.REVIEW).value
-
-
-def _known(connection: Reader, wanted: Any) -> Known:
-    """The resources that references lead to, and whom the roles among them stand for."""
-    first = _parsed(worklist.records(connection, wanted))
-    second = _parsed(worklist.records(connection, queue.ends_of_roles(Known(first)) - set(first)))
-    return Known({**first, **second})
-
-
-def _parsed(texts: dict[Key, str]) -> dict[Key, Any]:
-    return {key: orjson.loads(text) for key, text in texts.items()}
 
 
 def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
@@ -161,19 +104,10 @@ def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
     if ".resolve()" in row["decision"]:
         listed = [*request.get("reasonReference", []), *request.get("supportingInfo", [])]
         wanted = {(row["client"], one["reference"]) for one in listed if "reference" in one}
-        roots |= {name: record for (_, name), record in _parsed(worklist.records(connection, wanted)).items()}
+        roots |= {name: record for (_, name), record in parsed(worklist.records(connection, wanted)).items()}
     if '"Bundle.' in row["decision"]:
         roots["Bundle"] = orjson.loads(lookups.received_text(connection, row["received_id"]) or b"{}")
     return roots
-
-
-def _place(text: str | None) -> Place | None:
-    match = _matched(_PLACE, text)
-    return Place(int(match[1]), int(match[2]), match[3], match[4]) if match else None
-
-
-def _place_after(row: worklist.Row) -> str:
-    return f"{row['red_flag']}~{row['priority_rank']}~{row['authored_on']}~{row['task_id']}"
 
 
 def _not_taken_place(text: str | None) -> NotTakenPlace | None:
