@@ -14,6 +14,7 @@ from referral_service.fhir.bundle import Entry, Resource
 from referral_service.fhir.canonical import canonical_hash
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, decided_task, owner, served
+from referral_service.intake.alerts import raise_of_change
 from referral_service.intake.course import Course
 from referral_service.intake.deciding import Decided, decide_entry, located
 from referral_service.intake.draft import Draft, Replacement
@@ -112,6 +113,7 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
     draft.add_tokens("ServiceRequest", row["id"], referral_tokens(resource, decided.subject.awaiting))
     _task_follows(draft, decided, resource, task)
     add_provenance(draft, row["id"], task["id"], decided.decision, "UPDATE")
+    raise_of_change(connection, draft, row["id"], decided.decision)
     issues = located(decided.decision.issues, decided.entry)
     if not is_in_human_hands(task):
         outcome = dump(writer.outcome(issues)).decode()

@@ -15,6 +15,7 @@ from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import names_of
 from referral_service.store import tables
 from referral_service.store.engine import Connection, Table
+from referral_service.store.leases import ring
 from referral_service.store.lookups import Known
 from referral_service.store.writes import (
     Overtaken,
@@ -134,6 +135,8 @@ class Draft:
                 raise Overtaken
         for moved in self.moved_keys:
             point_key(connection, self.incoming.client, *moved)
+        if tables.notice in self.rows:
+            ring(connection)
 
 
 def patient_tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:

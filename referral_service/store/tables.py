@@ -20,9 +20,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-from referral_service.referral import Disposition, Priority, Queue
+from referral_service.referral import AlertKind, Disposition, Priority, Queue
 from referral_service.worklist import MOVES
 
 metadata = MetaData(
@@ -44,6 +45,11 @@ def _one_of(column: str, values: list[str]) -> CheckConstraint:
 def _instant(name: str) -> Column[str]:
     """UTC with milliseconds, as FHIR's instant: the same on both engines, and its order is the order of time."""
     return Column(name, String(24), nullable=False)
+
+
+def _leased() -> tuple[Column[str], Column[int]]:
+    """What makes a row one that workers take in hand: see :mod:`referral_service.store.leases`."""
+    return Column("due", String(24)), Column("attempts", Integer, nullable=False)
 
 
 received = Table(
@@ -229,3 +235,39 @@ status_change = Table(
     Column("reason", Text),
 )
 """Every change of a Task, immutable: its history and timeline, and what its sender is told from."""
+
+_NOT_TAKEN = text("referral_id IS NULL")
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("client", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("received_id", String(36), ForeignKey("received.id"), nullable=False),
+    Column("referral_id", String(36), ForeignKey("service_request.id")),
+    _instant("at"),
+    Column("acknowledged_at", String(24)),
+    Column("acknowledged_by", String(128)),
+    _one_of("kind", list(AlertKind)),
+    UniqueConstraint("referral_id", "kind"),
+    Index(None, "received_id", "kind", unique=True, sqlite_where=_NOT_TAKEN, postgresql_where=_NOT_TAKEN),
+    Index(None, "acknowledged_at", "at", "id"),
+)
+"""What a human is to look at before all else: one row a referral and kind, or a request and kind when what it held was
+not taken. Open until somebody has acknowledged it."""
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("alert_id", String(36), ForeignKey("alert.id"), primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("client", String(64), nullable=False),
+    *_leased(),
+    Column("sent_at", String(24)),
+    Column("contact", String(128)),
+    Column("fault", String(32)),
+    Index(None, "due", sqlite_where=text("due IS NOT NULL"), postgresql_where=text("due IS NOT NULL")),
+)
+"""One row an alert and contact, in the order of the policy; ``contact`` is who was told, ``fault`` why it last failed.
+"""

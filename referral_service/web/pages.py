@@ -14,11 +14,11 @@ from flask import Blueprint, Response, render_template, request
 
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.referral import Queue
-from referral_service.store import ledger, lookups, worklist
+from referral_service.store import alerts, ledger, lookups, worklist
 from referral_service.store.worklist import Count, NotTakenPlace, Place, Reader
 from referral_service.web.http import now as clock
 from referral_service.web.http import site
-from referral_service.web.present import decision, nottaken, queue, referral, timeline, words
+from referral_service.web.present import alert, decision, nottaken, queue, referral, timeline, words
 from referral_service.web.present.people import Key, Known
 from referral_service.web.present.words import Now
 
@@ -40,11 +40,13 @@ def show_queue() -> str:
         chosen = _chosen(request.args.get("queue"), counts)
         rows = worklist.page_of_queue(connection, chosen, after, PAGE + 1)
         known = _known(connection, queue.wanted(rows[:PAGE]))
-        frame = _frame(connection, chosen, counts)
-    lines = [queue.line(row, known, frame["now"], site().policy) for row in rows[:PAGE]]
+        around = frame(connection, chosen, counts)
+    lines = [queue.line(row, known, around["now"], site().policy) for row in rows[:PAGE]]
     following = _place_after(rows[PAGE - 1]) if len(rows) > PAGE else None
     total = counts.get(chosen, Count())
-    return render_template("queue.html", **frame, lines=lines, total=total, following=following, is_start=after is None)
+    return render_template(
+        "queue.html", **around, lines=lines, total=total, following=following, is_start=after is None
+    )
 
 
 @blueprint.get("/referrals/<identity>")
@@ -59,20 +61,20 @@ def show_referral(identity: str) -> str:
         known = _known(connection, referral.wanted(row))
         related = worklist.related_persons(connection, row["client"], row["patient_id"]) if row["patient_id"] else []
         changes = worklist.timeline(connection, row["task_id"])
+        raised = alerts.of_referral(connection, identity)
         roots = _roots(connection, row)
-        frame = _frame(connection, row["queue"], worklist.counts(connection))
+        around = frame(connection, row["queue"], worklist.counts(connection))
     is_masked = row["referral_status"] == queue.MASKED
     shown: dict[str, Any] = {} if is_masked else {
         "patient": referral.patient(row, known, related),
         "asked": referral.asked(row, known),
         "decision": decision.decision(row, roots, policy),
     }  # fmt: skip
-    line = queue.line(row, known, frame["now"], policy)
-    events = timeline.timeline(changes, frame["now"], policy)
+    line = queue.line(row, known, around["now"], policy)
+    events = timeline.timeline(changes, around["now"], policy)
     place = words.queue_name(row["queue"], policy)
-    return render_template(
-        "referral.html", **frame, **shown, is_masked=is_masked, row=row, line=line, place=place, events=events
-    )
+    around |= {"events": events, "alerts": [alert.shown(one, around["now"], policy) for one in raised]}
+    return render_template("referral.html", **around, **shown, is_masked=is_masked, row=row, line=line, place=place)
 
 
 @blueprint.get("/not-taken")
@@ -81,10 +83,10 @@ def show_not_taken() -> str:
     after = _not_taken_place(request.args.get("after"))
     with site().store.reading() as connection:
         rows = worklist.not_taken(connection, after, PAGE + 1)
-        frame = _frame(connection, "not-taken", worklist.counts(connection))
-    shown = [nottaken.not_taken(row, frame["now"]) for row in rows[:PAGE]]
+        around = frame(connection, "not-taken", worklist.counts(connection))
+    shown = [nottaken.not_taken(row, around["now"]) for row in rows[:PAGE]]
     following = _not_taken_place_after(rows[PAGE - 1]) if len(rows) > PAGE else None
-    return render_template("not_taken.html", **frame, shown=shown, following=following, is_start=after is None)
+    return render_template("not_taken.html", **around, shown=shown, following=following, is_start=after is None)
 
 
 @blueprint.get("/not-taken/<received_id>")
@@ -93,12 +95,14 @@ def show_one_not_taken(received_id: str) -> str:
     _check_id(received_id)
     with site().store.reading() as connection:
         rows, body = worklist.not_taken_of(connection, received_id)
-        frame = _frame(connection, "not-taken", worklist.counts(connection))
+        raised = alerts.of_request(connection, received_id)
+        around = frame(connection, "not-taken", worklist.counts(connection))
     if not rows:
         raise _not_found("Nothing of this kind was received.")
-    shown = [nottaken.not_taken(row, frame["now"]) for row in rows]
+    shown = [nottaken.not_taken(row, around["now"]) for row in rows]
     text = nottaken.text_of(body) if body is not None else None
-    return render_template("one_not_taken.html", **frame, shown=shown, text=text, received_id=received_id)
+    around["alerts"] = [alert.shown(one, around["now"], site().policy) for one in raised]
+    return render_template("one_not_taken.html", **around, shown=shown, text=text, received_id=received_id)
 
 
 @blueprint.get("/not-taken/<received_id>/text")
@@ -112,18 +116,20 @@ def show_text(received_id: str) -> Response:
     return Response(body, content_type="text/plain; charset=utf-8")
 
 
-def _frame(connection: Reader, current: str, counts: dict[str, Count]) -> dict[str, Any]:
+def frame(connection: Reader, current: str, counts: dict[str, Count]) -> dict[str, Any]:
     """What every page shows around its own matter."""
     policy = site().policy
     sums = ledger.sums(connection)
+    now = Now(clock(), policy.zone)
     tabs = [(name, policy.queues[name], counts.get(name, Count())) for name in Queue]
     return {
         "current": current,
         "tabs": tabs,
         "sums": sums,
         "not_taken_count": sums["refused"] + sums["rejected"],
-        "now": Now(clock(), policy.zone),
+        "now": now,
         "policy": policy,
+        "banner": alert.banner(alerts.summary(connection), now, policy),
     }
 
 
@@ -163,7 +169,7 @@ def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
 
 
 def _place(text: str | None) -> Place | None:
-    match = _matched(_PLACE, text)
+    match = place_of(_PLACE, text)
     return Place(int(match[1]), int(match[2]), match[3], match[4]) if match else None
 
 
@@ -172,7 +178,7 @@ def _place_after(row: worklist.Row) -> str:
 
 
 def _not_taken_place(text: str | None) -> NotTakenPlace | None:
-    match = _matched(_NOT_TAKEN_PLACE, text)
+    match = place_of(_NOT_TAKEN_PLACE, text)
     return NotTakenPlace(int(match[1]), match[2], match[3], int(match[4])) if match else None
 
 
@@ -180,7 +186,7 @@ def _not_taken_place_after(row: worklist.Row) -> str:
     return f"{row['red_flag']}~{row['at']}~{row['received_id']}~{row['position']}"
 
 
-def _matched(pattern: re.Pattern[str], text: str | None) -> re.Match[str] | None:
+def place_of(pattern: re.Pattern[str], text: str | None) -> re.Match[str] | None:
     if text is None:
         return None
     match = pattern.fullmatch(text)
