@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     check(store)
     served = application(site_of(store, policy, chosen.public_url))
     if not store.is_shared:
+        check_ways(policy, chosen)
         start_thread(store, Teller(store, policy, chosen, now))
     return served
 
@@ -51,9 +52,9 @@ def create_app(settings: Settings | None = None) -> Flask:
 def work(settings: Settings, stopping: Event) -> None:
     """One worker on a database that is up to date, until ``stopping`` is set."""
     store, policy = open_store(settings.database_url), load_policy(settings.policy)
-    check(store)
     if not store.is_shared:
         raise SettingsError("REFERRAL_DATABASE_URL names an SQLite file, on which serve itself does a worker's work")
+    check(store)
     check_ways(policy, settings)
     if not policy.alerts.contacts:
         log.warning(NO_CONTACT)

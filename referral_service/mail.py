@@ -79,6 +79,6 @@ def _kind(problem: Exception) -> str:
         return f"smtp-{problem.smtp_code}"
     if isinstance(problem, smtplib.SMTPNotSupportedError):
         return "smtp-not-supported"
-    if isinstance(problem, TimeoutError):
+    if TimeoutError in (type(problem), type(problem.__context__)):  # smtplib calls a silence a disconnection
         return "timeout"
     return "tls" if isinstance(problem, ssl.SSLError) else "connection"

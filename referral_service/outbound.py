@@ -14,6 +14,8 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as BodyTimeout
 
 from referral_service.addresses import origin
 
@@ -84,11 +86,11 @@ class Outbound:
                     stream=True,
                 )
                 return Reply(answer.status_code, self._body(answer, began))
-        except requests.Timeout as problem:
+        except (requests.Timeout, BodyTimeout) as problem:
             raise OutboundError("timeout") from problem
         except requests.exceptions.SSLError as problem:
             raise OutboundError("tls") from problem
-        except (requests.RequestException, OSError) as problem:
+        except (requests.RequestException, HTTPError, OSError) as problem:
             raise OutboundError("connection") from problem
 
     def _body(self, answer: requests.Response, began: float) -> bytes:

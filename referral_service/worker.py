@@ -22,6 +22,9 @@ LONGEST_SECONDS = 15 * 60.0
 LOOK_SECONDS = 15.0
 """How long a worker waits at most before it looks again, should nobody ring."""
 
+_ELSEWHERE_SECONDS = 0.1
+"""What is due is just being taken by another worker."""
+
 Clock = Callable[[], datetime]
 
 
@@ -54,7 +57,7 @@ def run(store: Store, work: Work, stopping: Event) -> None:
         try:
             with listening(store, stopping) as wait:
                 while not stopping.is_set():
-                    _work_and_wait(work, wait, stopping)
+                    _work_and_wait(work, wait)
                     failures = 0
         except Exception as problem:
             failures += 1
@@ -63,12 +66,13 @@ def run(store: Store, work: Work, stopping: Event) -> None:
             stopping.wait(min(LOOK_SECONDS, delay(failures, 1.0)))
 
 
-def _work_and_wait(work: Work, wait: Bell, stopping: Event) -> None:
-    while not stopping.is_set() and work.step():
-        pass
+def _work_and_wait(work: Work, wait: Bell) -> None:
     due = work.next_due()
     left = (datetime.fromisoformat(due) - now()).total_seconds() if due else LOOK_SECONDS
-    wait(min(max(left, 0.05), LOOK_SECONDS))
+    if left > 0:
+        wait(min(left, LOOK_SECONDS))
+    elif not work.step():
+        wait(_ELSEWHERE_SECONDS)
 
 
 def _where(problem: Exception) -> str:

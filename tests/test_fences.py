@@ -19,6 +19,7 @@ DOORS = {
     "flask": {"web", "app"},
     "werkzeug": {"web"},
     "requests": {"outbound"},
+    "urllib3": {"outbound"},
     "smtplib": {"mail"},
     "granian": {"server"},
     "click": {"cli", "demo"},
