@@ -6,6 +6,7 @@ https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Preve
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ WHOLE_SECONDS = 20.0
 
 MAX_BYTES = 64 * 1024
 _CHUNK = 16 * 1024
+
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it logs whole addresses, whose paths can hold anything
 
 
 class NotAllowed(ValueError):
