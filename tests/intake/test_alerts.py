@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from referral_service.app import application
 from referral_service.intake import Site
 from referral_service.policy import Alerts, Contact
 from referral_service.referral import AlertKind
-from referral_service.store import tables
+from referral_service.store import leases, tables
 from referral_service.store.engine import Store
 from tests.shapes import Caller, bundle, entry, ledger_of, patient, referral
 
@@ -129,3 +130,19 @@ def test_an_alert_holds_nothing_of_the_patient(caller: Caller, store: Store) -> 
 
 def _rows(connection: Any, name: str) -> Any:
     return connection.execute(select(tables.metadata.tables[name])).mappings()
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_waiting_workers_are_woken_by_an_alert_and_by_nothing_else(caller: Caller, store: Store) -> None:
+    woken = Event()
+    with leases.listening(store, Event()) as hear:
+
+        def listen() -> None:
+            hear(30)
+            woken.set()
+
+        Thread(target=listen).start()
+        created(caller, "W-1")
+        quiet = not woken.wait(0.2)
+        created(caller, "W-2", RED)
+        assert (quiet, woken.wait(10)) == (True, True)

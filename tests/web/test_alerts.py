@@ -80,10 +80,10 @@ def test_the_list_says_why_since_when_who_was_told_and_what_comes_next(site: Sit
         tried = {"fault": "timeout", "due": "2026-03-16T12:01:00.000Z", "attempts": 3}
         connection.execute(notice.update().where(notice.c.alert_id != mine, notice.c.step == 0).values(tried))
     about = f"Referral {identity} Adult movement disorders 5 minutes ago 16 Mar 2026, 11:55 Raised 16 Mar 2026, 11:55"
-    later = "To be told, unless acknowledged before: Duty <b>neurologist</b> 16 Mar 2026, 12:10"
+    later = "Next to tell Duty <b>neurologist</b> 16 Mar 2026, 12:10"
     button = "Acknowledge {} of 16 Mar 2026, 11:55"
     assert sorted(lines(page(app_client, "/alerts"))) == [
-        f"Red flag {about} Not reached, 3 tries (timeout); next: Pager 16 Mar 2026, 12:01 {later} "
+        f"Red flag {about} Not reached in 3 attempts (timeout), to be tried again Pager 16 Mar 2026, 12:01 {later} "
         + button.format("Red flag"),
         f"Sent as stat {about} Told Pager 16 Mar 2026, 11:55 {later} {button.format('Sent as stat')}",
     ]

@@ -92,8 +92,8 @@ def _events(row: Row, now: Now, policy: Policy) -> list[Event]:
 
 def _to_come(notice: Row) -> str:
     if notice["fault"] is None:
-        return "To be told, unless acknowledged before:"
-    return f"Not reached, {words.number(notice['attempts'], 'try').replace('trys', 'tries')} ({notice['fault']}); next:"
+        return "Next to tell"
+    return f"Not reached in {words.number(notice['attempts'], 'attempt')} ({notice['fault']}), to be tried again"
 
 
 def _contact(notice: Row, policy: Policy) -> str:
