@@ -11,6 +11,7 @@ from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import changes
 from referral_service.intake.course import Course, Work
 from referral_service.intake.deciding import Decided, decide_entry, has_open_referral
+from referral_service.intake.evidence import records_of
 from referral_service.intake.referrals import write_new
 from referral_service.intake.refusals import refusal
 from referral_service.intake.site import Answer, Became, failed, new_id, type_and_id
@@ -125,7 +126,10 @@ def _new(course: Course, entry: Entry, subject: Subject, ordinal: int, follows: 
     patient = course.patient(subject)
     received_on = course.incoming.at.astimezone(course.site.policy.zone).date()
     doubled = has_open_referral(subject, patient, course.known)
-    decided = decide_entry(course.site, course.envelope, entry, subject, patient, received_on, open_elsewhere=doubled)
+    records = records_of(course, entry, subject, patient)
+    decided = decide_entry(
+        course.site, course.envelope, entry, subject, patient, records, received_on, open_elsewhere=doubled
+    )
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
     course.assign_patient(entry, subject)
