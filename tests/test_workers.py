@@ -152,6 +152,20 @@ def test_an_idle_worker_stops_when_told(database: tuple[Server, Workers, dict[st
     assert (process.wait(SECONDS), workers.log.read_text("utf-8")) == (0, "")
 
 
+def test_a_worker_whose_connection_is_cut_connects_again(
+    database: tuple[Server, Workers, dict[str, str]], pager: Receiver
+) -> None:
+    server, workers, environment = database
+    workers.start()
+    assert until(lambda: _listens(environment)), workers.log.read_text("utf-8")
+    with opened(environment) as store, store.reading() as connection:
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%'"
+        connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) {others}").all()
+    assert until(lambda: "worker_without_database kind=OperationalError" in workers.log.read_text("utf-8"))
+    server.post("/fhir/ServiceRequest", RED)
+    assert pager.called.wait(SECONDS), workers.log.read_text("utf-8")
+
+
 def _listens(environment: dict[str, str]) -> bool:
     """Whether any session of the database has said LISTEN last."""
     with opened(environment) as store, store.reading() as connection:
