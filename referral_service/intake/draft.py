@@ -16,6 +16,7 @@ from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import names_of
 from referral_service.store import tables
 from referral_service.store.engine import Connection, Table
+from referral_service.store.leases import ring
 from referral_service.store.lookups import Known
 from referral_service.store.writes import (
     Overtaken,
@@ -144,6 +145,8 @@ class Draft:
                 follow_patient(connection, change.id, change.values["birth_date"] or "")
         for moved in self.moved_keys:
             point_key(connection, self.incoming.client, *moved)
+        if tables.notice in self.rows:
+            ring(connection)
 
 
 def patient_tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:

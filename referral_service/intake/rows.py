@@ -19,6 +19,7 @@ from referral_service.fhir.writer import (
     provenance,
     provenance_by_hand,
 )
+from referral_service.intake.alerts import raise_of_not_taken, raise_of_referral
 from referral_service.intake.deciding import Decided
 from referral_service.intake.draft import Draft, identifier_tokens, number_tokens
 from referral_service.intake.site import new_id
@@ -172,6 +173,7 @@ def add_ledger(
     placer: str | None,
     decision: Decision | None = None,
 ) -> None:
+    """The row that counts a referral, and the alert that its words may call for."""
     red_flag = any(issue.rule == "red-flag" for issue in issues)
     if decision is not None:
         red_flag = red_flag or Flag.RED_FLAG in decision.flags
@@ -186,6 +188,10 @@ def add_ledger(
         red_flag=int(red_flag),
         outcome=dump(outcome(issues)).decode(),
     )
+    if referral_id is not None and decision is not None:
+        raise_of_referral(draft, referral_id, decision)
+    elif red_flag:
+        raise_of_not_taken(draft)
 
 
 def add_key(draft: Draft, kind: str, value: str, content_hash: str, referral_id: str | None) -> None:

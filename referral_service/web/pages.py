@@ -13,11 +13,11 @@ import orjson
 from flask import Blueprint, Response, render_template, request
 
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.store import lookups, worklist
+from referral_service.store import alerts, lookups, worklist
 from referral_service.store.worklist import NotTakenPlace, Reader
 from referral_service.web.frame import CLOSED, frame, known_for, now, parsed
 from referral_service.web.http import site
-from referral_service.web.present import decision, nottaken, queue, referral, timeline, words
+from referral_service.web.present import alert, decision, nottaken, queue, referral, timeline, words
 
 blueprint = Blueprint("pages", __name__)
 PAGE = 50
@@ -39,6 +39,7 @@ def show_referral(identity: str) -> str:
         known = known_for(connection, referral.wanted(row))
         related = worklist.related_persons(connection, row["client"], row["patient_id"]) if row["patient_id"] else []
         changes = worklist.timeline(connection, row["task_id"])
+        raised = alerts.of_referral(connection, identity)
         roots = _roots(connection, row)
         around = frame(connection, CLOSED if row["closed"] else row["queue"], now())
     is_masked = row["referral_status"] == queue.MASKED
@@ -50,9 +51,8 @@ def show_referral(identity: str) -> str:
     line = queue.line(row, known, around["now"], policy)
     events = timeline.timeline(changes, around["now"], policy)
     place = words.queue_name(row["queue"], policy)
-    return render_template(
-        "referral.html", **around, **shown, is_masked=is_masked, row=row, line=line, place=place, events=events
-    )
+    around |= {"events": events, "alerts": [alert.shown(one, around["now"], policy) for one in raised]}
+    return render_template("referral.html", **around, **shown, is_masked=is_masked, row=row, line=line, place=place)
 
 
 @blueprint.get("/not-taken")
@@ -73,11 +73,13 @@ def show_one_not_taken(received_id: str) -> str:
     _check_id(received_id)
     with site().store.reading() as connection:
         rows, body = worklist.not_taken_of(connection, received_id)
+        raised = alerts.of_request(connection, received_id)
         around = frame(connection, "not-taken", now())
     if not rows:
         raise _not_found("Nothing of this kind was received.")
     shown = [nottaken.not_taken(row, around["now"]) for row in rows]
     text = nottaken.text_of(body) if body is not None else None
+    around["alerts"] = [alert.shown(one, around["now"], site().policy) for one in raised]
     return render_template("one_not_taken.html", **around, shown=shown, text=text, received_id=received_id)
 
 
@@ -111,7 +113,7 @@ def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
 
 
 def _not_taken_place(text: str | None) -> NotTakenPlace | None:
-    match = _matched(_NOT_TAKEN_PLACE, text)
+    match = place_of(_NOT_TAKEN_PLACE, text)
     return NotTakenPlace(int(match[1]), match[2], match[3], int(match[4])) if match else None
 
 
@@ -119,7 +121,7 @@ def _not_taken_place_after(row: worklist.Row) -> str:
     return f"{row['red_flag']}~{row['at']}~{row['received_id']}~{row['position']}"
 
 
-def _matched(pattern: re.Pattern[str], text: str | None) -> re.Match[str] | None:
+def place_of(pattern: re.Pattern[str], text: str | None) -> re.Match[str] | None:
     if text is None:
         return None
     match = pattern.fullmatch(text)
