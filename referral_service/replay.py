@@ -9,19 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from referral_service.app import site_of
 from referral_service.decide import decide
+from referral_service.fhir.canonical import read_input
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import decision_parameters, read_decision
 from referral_service.intake import Site
 from referral_service.policy import Policy
-from referral_service.referral import Decision, DecisionInput
+from referral_service.referral import Decision
 from referral_service.store.engine import Store
 from referral_service.store.lookups import decided
-
-_INPUT = TypeAdapter(DecisionInput)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ def replay(store: Store, policy: Policy) -> Iterator[Replayed]:
 
 
 def _again(site: Site, referral_id: str, stored: str, given: str, by_hand: bool) -> Replayed:
-    after = decide(_INPUT.validate_json(given), site.vocabulary, site.policy)
+    after = decide(read_input(given), site.vocabulary, site.policy)
     is_same = dump(decision_parameters([after], site.code_versions)).decode() == stored
     before = _told(read_decision(stored))
     changes = {name: (before[name], value) for name, value in _told(after).items() if before[name] != value}

@@ -27,7 +27,7 @@ DOORS = {
     "fhirpathpy": {"fhir"},
     "jsonpatch": {"intake"},
     "jsonpointer": {"intake"},
-    "pydantic": {"replay"},
+    "pydantic": {"fhir"},
     "orjson": {"fhir", "intake", "web", "store"},
 }
 PURE = {"addresses", "issues", "policy", "referral", "routing", "decide", "worklist", "coding"}
