@@ -48,7 +48,7 @@ def in_context(
         return mentions
     sections = Sections(text)
     later = {**_of_kin(split, matched, text), **_said_next(split, matched, mentions), **_answers(split)}
-    taken_back = {code for m in mentions if m.rule.startswith(_WITHDRAWN) for code in _codes(m)}
+    taken_back = {code for m in mentions if m.rule.startswith(_WITHDRAWN) for code in m.entry.codes}
     meant = [_meant(m, sections, later.get(m.sentence), taken_back) for m in mentions]
     return [_over(m, matched[m.sentence]) for m in meant]
 
@@ -66,7 +66,7 @@ def _said_next(
     split: Sequence[Sentence], matched: Sequence[Sequence[Match]], mentions: Sequence[Mention]
 ) -> dict[int, Said]:
     """ "Acute dystonia aged 12. This resolved the same night." - what a sentence says of the one before."""
-    named = {mention.sentence for mention in mentions if _codes(mention)}
+    named = {mention.sentence for mention in mentions if mention.entry.codes}
     found: dict[int, Said] = {}
     for number in named:
         after = number + 1
@@ -114,9 +114,9 @@ def _over(mention: Mention, matches: Sequence[Match]) -> Mention:
 def _meant(mention: Mention, sections: Sections, later: Said | None, taken_back: set[str]) -> Mention:
     if mention.assertion is Assertion.NEGATED:
         return mention
-    if later is not None and _codes(mention):
+    if later is not None and mention.entry.codes:
         return mention._replace(assertion=later[0], rule=later[1], clear=True)
-    if taken_back & _codes(mention):
+    if taken_back & mention.entry.codes:
         return mention._replace(assertion=Assertion.NEGATED, rule="withdrawn:elsewhere-in-the-text", clear=True)
     section = sections.at(mention.start)
     if section is Section.FAMILY:
@@ -127,8 +127,4 @@ def _meant(mention: Mention, sections: Sections, later: Said | None, taken_back:
 
 
 def _is_event(mention: Mention) -> bool:
-    return _ACUTE in _codes(mention) or any(meaning.kind is Kind.RED_FLAG for meaning in mention.entry.meanings)
-
-
-def _codes(mention: Mention) -> set[str]:
-    return {meaning.code for meaning in mention.entry.meanings if meaning.kind is Kind.DYSTONIA}
+    return _ACUTE in mention.entry.codes or any(meaning.kind is Kind.RED_FLAG for meaning in mention.entry.meanings)

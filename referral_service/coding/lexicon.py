@@ -50,6 +50,8 @@ class Entry:
     """Something that can be affirmed or negated."""
     directions: frozenset[str] = frozenset()
     """Those of its triggers."""
+    codes: frozenset[str] = frozenset()
+    """Those of the dystonias that it can mean."""
 
 
 @dataclass(slots=True)
@@ -147,7 +149,9 @@ def _merged(entry: Entry, parts: Mapping[str, object]) -> Entry:
               for name, value in parts.items()}  # fmt: skip
     whole = replace(entry, **joined)  # type: ignore[arg-type]
     is_item = bool(whole.meanings or whole.drug or whole.site or whole.causes)
-    return replace(whole, is_item=is_item, directions=frozenset(t.direction for t in whole.triggers))
+    directions = frozenset(trigger.direction for trigger in whole.triggers)
+    codes = frozenset(meaning.code for meaning in whole.meanings if meaning.kind is Kind.DYSTONIA)
+    return replace(whole, is_item=is_item, directions=directions, codes=codes)
 
 
 def _words(phrase: str) -> tuple[str, ...]:
