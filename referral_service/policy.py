@@ -18,6 +18,8 @@ from referral_service.addresses import is_mail_address, origin
 from referral_service.referral import AlertKind, Priority, Queue
 
 T = TypeVar("T")
+READABLE = frozenset({"en"})
+"""Languages with terms, triggers and a panel of their own."""
 SPELLINGS = ("british", "american")
 
 
@@ -124,7 +126,7 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         transition=_transition(table.get("transition")),
         queues={queue: _of(str, table["queues"][queue], f"queues.{queue}") for queue in Queue},
         admit_draft=_of(bool, table["admit_draft"], "admit_draft"),
-        languages=frozenset(_of(list, table["languages"], "languages")),
+        languages=_languages(table["languages"]),
         rejected_text_days=_of(int, table["retention"]["rejected_text_days"], "retention.rejected_text_days"),
         due={p: _days(table["due"][p]["business_days"], f"due.{p}.business_days") for p in Priority},
         outer_weeks={
@@ -179,6 +181,13 @@ def _only(table: Mapping[str, Any], known: set[str], key: str) -> None:
     unknown = set(table) - known
     if unknown:
         raise PolicyError(f"unknown: {', '.join(f'{key}.{name}' for name in sorted(unknown))}")
+
+
+def _languages(value: Any) -> frozenset[str]:
+    chosen = frozenset(_of(list, value, "languages"))
+    if not chosen <= READABLE:
+        raise PolicyError(f"languages: expected some of {', '.join(sorted(READABLE))}")
+    return chosen
 
 
 def _of(kind: type[T], value: Any, key: str) -> T:

@@ -26,6 +26,7 @@ def test_the_shipped_policy_has_a_name_and_a_version() -> None:
         ('zone = "Europe/London"', 'zone = "Europe/Londonium"', "zone: expected an IANA time zone"),
         ("adult_from = 18", 'adult_from = "18"', "adult_from: expected int"),
         ("adult_from = 18", "adult_frm = 18", "unknown: adult_frm"),
+        ('languages = ["en"]', 'languages = ["en", "de"]', "languages: expected some of en"),
         ("admit_draft = false", "", "missing: admit_draft"),
         ('status-dystonicus = "stat"', 'status-dystonicus = "now"', "red_flags.status-dystonicus: expected one of"),
         ("holidays = []", "holidays = [25]", "clock.holidays: expected days"),
