@@ -19,6 +19,7 @@ from referral_service.web import (
     definitions,
     faults,
     health,
+    not_taken,
     operations,
     pages,
     reading,
@@ -55,7 +56,7 @@ def application(site: Site) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
-    for room in (submitting, operations, searching, reading, definitions, capability, health, pages):
+    for room in (submitting, operations, searching, reading, definitions, capability, health, pages, not_taken):
         app.register_blueprint(room.blueprint)
     return app
 

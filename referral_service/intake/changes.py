@@ -25,6 +25,7 @@ from referral_service.intake.rows import (
     referral_columns,
     referral_tokens,
     task_columns,
+    told,
 )
 from referral_service.intake.site import Answer, Became, failed
 from referral_service.intake.subject import Subject, awaited_identifier, identifier_pairs
@@ -87,7 +88,9 @@ def _placer_of_another(referral_id: str | None) -> Issue:
     return error("conflict", "other-content", words, "ServiceRequest.identifier")
 
 
-def decide_again(draft: Draft, row: Row, entry: Entry, subject: Subject, patient: Resource | None) -> Decided:
+def decide_again(
+    draft: Draft, row: Row, entry: Entry, subject: Subject, patient: Resource | None, *, taken_in: bool = False
+) -> Decided:
     """The same decision function, on the day of first receipt, as one that stands in a queue already."""
     before = orjson.loads(row["decision_input"])
     return decide_entry(
@@ -99,6 +102,7 @@ def decide_again(draft: Draft, row: Row, entry: Entry, subject: Subject, patient
         date.fromisoformat(row["received_on"]),
         open_elsewhere=before["open_elsewhere"],
         already_taken=True,
+        taken_in=taken_in,
     )
 
 
@@ -114,8 +118,7 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
     add_provenance(draft, row["id"], task["id"], decided.decision, "UPDATE")
     issues = located(decided.decision.issues, decided.entry)
     if not is_in_human_hands(task):
-        outcome = dump(writer.outcome(issues)).decode()
-        move_ledger(connection, row["id"], decided.decision.disposition, outcome)
+        move_ledger(connection, row["id"], decided.decision.disposition, told(issues))
     return Answer(
         Became.UPDATED,
         issues,

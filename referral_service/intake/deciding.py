@@ -42,6 +42,7 @@ def decide_entry(
     *,
     open_elsewhere: bool,
     already_taken: bool = False,
+    taken_in: bool = False,
 ) -> Decided:
     """Pure: the same referral, patient and day give the same decision at every door."""
     records = [*records_of_subject(envelope, entry), *([patient] if patient is not None else [])]
@@ -52,6 +53,7 @@ def decide_entry(
         received_on=received_on,
         open_elsewhere=open_elsewhere,
         already_taken=already_taken,
+        taken_in=taken_in,
     )
     return Decided(
         entry=entry,

@@ -24,6 +24,7 @@ from referral_service.store.writes import (
     insert_all,
     point_key,
     replace_version,
+    take_ledger,
 )
 
 AUTHORED_ONLY = frozenset({"Task", "AuditEvent", "HealthcareService", "Subscription"})
@@ -55,7 +56,8 @@ class Draft:
 
     ``made`` are the references first given out here, ``stored`` those of the supporting resources that it writes,
     ``tasks`` the Task ids of its referrals,
-    ``moved_keys`` the keys (kind, value, finished referral, new row) that speak of a new referral from now on.
+    ``moved_keys`` the keys (kind, value, finished referral, new row) that speak of a new referral from now on,
+    ``taken`` the state and referral that the row of what is taken in moves to, and what is said of that.
     """
 
     site: Site
@@ -70,6 +72,7 @@ class Draft:
     stored: set[str] = field(default_factory=set)
     tasks: dict[str, str] = field(default_factory=dict)
     moved_keys: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
+    taken: tuple[str, str | None, str] | None = None
 
     def add(self, table: Table, **values: Any) -> None:
         self.rows.setdefault(table, []).append({"client": self.incoming.client, **values})
@@ -134,6 +137,10 @@ class Draft:
                 raise Overtaken
         for moved in self.moved_keys:
             point_key(connection, self.incoming.client, *moved)
+        if self.taken is not None and self.incoming.taking is not None:
+            state, referral_id, notice = self.taken
+            taking = self.incoming.taking
+            take_ledger(connection, taking.received_id, taking.position, state, referral_id, notice)
 
 
 def patient_tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:

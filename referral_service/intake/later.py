@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+import orjson
+
 from referral_service.fhir.bundle import Entry, Resource
 from referral_service.intake import changes
 from referral_service.intake.course import Course, begin
@@ -73,27 +75,28 @@ def reconsider(site: Site, client: str, referral_id: str, request_id: str, at: d
         if row["awaiting"] is None or task["status"] in FINAL:
             return
         body = lookups.received_text(connection, row["received_id"])
-        course, entry = _reread(connection, site, Incoming(client, "later", request_id, body, at), row["path"])
+        course, entry = reread(connection, site, Incoming(client, "later", request_id, body, at), row["path"])
         subject = find_subject(course.envelope, entry, course.known, site.public_url)
         patient = course.patient(subject)
         if patient is None:
             return
         course.draft.received_id = row["received_id"]
-        _assign_as_before(course, connection, row["received_id"])
+        assign_as_before(course, connection, row["received_id"])
         course.draft.assigned[id(entry.resource)] = f"ServiceRequest/{referral_id}"
-        decided = changes.decide_again(course.draft, row, entry, subject, patient)
+        taken_in = bool(orjson.loads(row["decision_input"])["taken_in"])
+        decided = changes.decide_again(course.draft, row, entry, subject, patient, taken_in=taken_in)
         if decided.decision.disposition is Disposition.REJECTED:
             return  # by a policy that is newer than the referral: what stands in a queue is not sent away unseen
         changes.write_again(connection, course.draft, decided, row, task)
         course.draft.write(connection)
 
 
-def _reread(connection: Connection, site: Site, incoming: Incoming, path: str) -> tuple[Course, Entry]:
+def reread(connection: Connection, site: Site, incoming: Incoming, path: str) -> tuple[Course, Entry]:
     course = begin(connection, site, incoming, read(incoming.body))
     return course, next(entry for entry in course.envelope.referrals() if entry.path == path)
 
 
-def _assign_as_before(course: Course, connection: Connection, received_id: str) -> None:
+def assign_as_before(course: Course, connection: Connection, received_id: str) -> None:
     by_place: dict[int, Resource] = {
         entry.position: entry.resource for entry in course.envelope.entries if entry.position is not None
     }

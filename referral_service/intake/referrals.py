@@ -25,7 +25,7 @@ from referral_service.intake.rows import (
     referral_tokens,
     task_columns,
 )
-from referral_service.intake.site import Answer, Became
+from referral_service.intake.site import Answer, Became, Incoming, instant
 from referral_service.issues import Issue
 from referral_service.store import tables
 from referral_service.worklist import due_on
@@ -78,7 +78,7 @@ def new_task(draft: Draft, decided: Decided, resource: Resource, stamp: Stamp) -
         subject=task_subject(draft, decided, resource),
         requester=_without_fragment(resource.get("requester")),
         placer=_placer_identifier(decided.entry.resource),
-        received_at=draft.incoming.instant,
+        received_at=instant(draft.incoming.first_received),
         due=due.isoformat(),
     )
     return writer.task(facts, stamp, decision, site.policy.notice, site.code_versions)
@@ -130,8 +130,14 @@ def _add_task(draft: Draft, decided: Decided, stamp: Stamp, task: Resource, refe
         referral_id=referral_id,
         queue=queue,
         status="requested",
-        authored_on=draft.incoming.instant,
-        by_hand=0,
+        authored_on=instant(draft.incoming.first_received),
+        by_hand=int(draft.incoming.taking is not None),
         **columns,
     )
-    add_change(draft, stamp, status="requested", queue=queue)
+    add_change(draft, stamp, status="requested", queue=queue, **_by_hand(draft.incoming))
+
+
+def _by_hand(incoming: Incoming) -> dict[str, str]:
+    """Who entered a referral by hand or took it in, and why."""
+    who = {"actor": incoming.by} if incoming.by else {}
+    return who | ({"reason": incoming.taking.reason} if incoming.taking else {})

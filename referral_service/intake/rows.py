@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from referral_service.decide import taken_in
 from referral_service.fhir.bundle import Resource
 from referral_service.fhir.canonical import digest, facts_json
 from referral_service.fhir.parse import dump
@@ -109,6 +110,12 @@ def add_provenance(
     draft.add(tables.resource, **columns, content=text, content_hash="", birth_date=None)
 
 
+def told(issues: tuple[Issue, ...]) -> dict[str, str]:
+    """What a referral's row in the ledger says of it: the outcome, and its rules to be searched and counted by."""
+    rules = dict.fromkeys(issue.rule for issue in issues)
+    return {"outcome": dump(outcome(issues)).decode(), "rules": f",{','.join(rules)},"}
+
+
 def add_ledger(
     draft: Draft,
     position: int,
@@ -118,6 +125,10 @@ def add_ledger(
     placer: str | None,
     decision: Decision | None = None,
 ) -> None:
+    """A row a referral; one that is taken in has its row already, and that is moved instead."""
+    if draft.incoming.taking is not None:
+        draft.taken = (state, referral_id, told((taken_in(),))["outcome"])
+        return
     red_flag = any(issue.rule == "red-flag" for issue in issues)
     if decision is not None:
         red_flag = red_flag or Flag.RED_FLAG in decision.flags
@@ -130,7 +141,7 @@ def add_ledger(
         referral_id=referral_id,
         placer=_bounded(placer),
         red_flag=int(red_flag),
-        outcome=dump(outcome(issues)).decode(),
+        **told(issues),
     )
 
 

@@ -50,7 +50,8 @@ def _harden(response: Response) -> Response:
         "base-uri 'none'; frame-ancestors 'none'"
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    # Not no-referrer: browsers would then say Origin: null with every form, also to this site itself.
+    response.headers["Referrer-Policy"] = "same-origin"
     response.headers.setdefault("Cache-Control", "no-store")
     if request.method == "OPTIONS":
         response.headers.pop("Content-Type", None)

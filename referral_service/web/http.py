@@ -62,6 +62,10 @@ def client() -> str:
     return "local"
 
 
+def request_id() -> str:
+    return str(g.request_id)
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 

@@ -1,4 +1,4 @@
-"""The coordinators' pages: the queues, one referral, and what was not taken. Plain HTML that needs no script.
+"""The coordinators' pages: the queues and one referral. Plain HTML that needs no script.
 
 Addresses hold our own ids, queue names and places in an order, never anything of a patient. Every text shown is
 escaped by Jinja; what is marked in it travels as pieces, never as markup.
@@ -10,25 +10,24 @@ import re
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, render_template, request
 
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.referral import Queue
 from referral_service.store import ledger, lookups, worklist
-from referral_service.store.worklist import Count, NotTakenPlace, Place, Reader
+from referral_service.store.worklist import Count, Place, Reader
 from referral_service.web.http import now as clock
 from referral_service.web.http import site
-from referral_service.web.present import decision, nottaken, queue, referral, timeline, words
+from referral_service.web.present import decision, queue, referral, timeline, words
 from referral_service.web.present.people import Key, Known
 from referral_service.web.present.words import Now
 
 blueprint = Blueprint("pages", __name__)
 PAGE = 50
 
-_OUR_ID = r"[A-Za-z0-9.\-]{1,64}"
-_INSTANT = r"[0-9T:.Z\-]{10,32}"
-_PLACE = re.compile(rf"([01])~([0-9])~({_INSTANT})~({_OUR_ID})")
-_NOT_TAKEN_PLACE = re.compile(rf"([01])~({_INSTANT})~({_OUR_ID})~([0-9]{{1,6}})")
+OUR_ID = r"[A-Za-z0-9.\-]{1,64}"
+INSTANT = r"[0-9T:.Z\-]{10,32}"
+_PLACE = re.compile(rf"([01])~([0-9])~({INSTANT})~({OUR_ID})")
 
 
 @blueprint.get("/")
@@ -40,7 +39,7 @@ def show_queue() -> str:
         chosen = _chosen(request.args.get("queue"), counts)
         rows = worklist.page_of_queue(connection, chosen, after, PAGE + 1)
         known = _known(connection, queue.wanted(rows[:PAGE]))
-        frame = _frame(connection, chosen, counts)
+        frame = around(connection, chosen, counts)
     lines = [queue.line(row, known, frame["now"], site().policy) for row in rows[:PAGE]]
     following = _place_after(rows[PAGE - 1]) if len(rows) > PAGE else None
     total = counts.get(chosen, Count())
@@ -50,17 +49,17 @@ def show_queue() -> str:
 @blueprint.get("/referrals/<identity>")
 def show_referral(identity: str) -> str:
     """One referral: who, what was decided and why, and what has happened since."""
-    _check_id(identity)
+    check_id(identity)
     policy = site().policy
     with site().store.reading() as connection:
         row = worklist.one_referral(connection, identity)
         if row is None:
-            raise _not_found("There is no such referral.")
+            raise not_found("There is no such referral.")
         known = _known(connection, referral.wanted(row))
         related = worklist.related_persons(connection, row["client"], row["patient_id"]) if row["patient_id"] else []
         changes = worklist.timeline(connection, row["task_id"])
         roots = _roots(connection, row)
-        frame = _frame(connection, row["queue"], worklist.counts(connection))
+        frame = around(connection, row["queue"], worklist.counts(connection))
     is_masked = row["referral_status"] == queue.MASKED
     shown: dict[str, Any] = {} if is_masked else {
         "patient": referral.patient(row, known, related),
@@ -75,44 +74,7 @@ def show_referral(identity: str) -> str:
     )
 
 
-@blueprint.get("/not-taken")
-def show_not_taken() -> str:
-    """What was refused or rejected, so that nobody is lost because a machine could not read a request."""
-    after = _not_taken_place(request.args.get("after"))
-    with site().store.reading() as connection:
-        rows = worklist.not_taken(connection, after, PAGE + 1)
-        frame = _frame(connection, "not-taken", worklist.counts(connection))
-    shown = [nottaken.not_taken(row, frame["now"]) for row in rows[:PAGE]]
-    following = _not_taken_place_after(rows[PAGE - 1]) if len(rows) > PAGE else None
-    return render_template("not_taken.html", **frame, shown=shown, following=following, is_start=after is None)
-
-
-@blueprint.get("/not-taken/<received_id>")
-def show_one_not_taken(received_id: str) -> str:
-    """One request that was not taken, or not all of it: every reason, and the text received."""
-    _check_id(received_id)
-    with site().store.reading() as connection:
-        rows, body = worklist.not_taken_of(connection, received_id)
-        frame = _frame(connection, "not-taken", worklist.counts(connection))
-    if not rows:
-        raise _not_found("Nothing of this kind was received.")
-    shown = [nottaken.not_taken(row, frame["now"]) for row in rows]
-    text = nottaken.text_of(body) if body is not None else None
-    return render_template("one_not_taken.html", **frame, shown=shown, text=text, received_id=received_id)
-
-
-@blueprint.get("/not-taken/<received_id>/text")
-def show_text(received_id: str) -> Response:
-    """The text received, byte for byte, and never as anything that a browser would run."""
-    _check_id(received_id)
-    with site().store.reading() as connection:
-        rows, body = worklist.not_taken_of(connection, received_id)
-    if not rows or body is None:
-        raise _not_found("There is no such text, or it is no longer kept.")
-    return Response(body, content_type="text/plain; charset=utf-8")
-
-
-def _frame(connection: Reader, current: str, counts: dict[str, Count]) -> dict[str, Any]:
+def around(connection: Reader, current: str, counts: dict[str, Count]) -> dict[str, Any]:
     """What every page shows around its own matter."""
     policy = site().policy
     sums = ledger.sums(connection)
@@ -131,7 +93,7 @@ def _chosen(wanted: str | None, counts: dict[str, Count]) -> str:
     """The queue asked for; else the first with a red flag, else the first with anything in it."""
     if wanted is not None:
         if wanted not in set(Queue):
-            raise _not_found("There is no such queue.")
+            raise not_found("There is no such queue.")
         return wanted
     with_red_flag = [name for name in Queue if counts.get(name, Count()).red_flags]
     not_empty = [name for name in Queue if counts.get(name, Count()).open]
@@ -163,7 +125,7 @@ def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
 
 
 def _place(text: str | None) -> Place | None:
-    match = _matched(_PLACE, text)
+    match = matched(_PLACE, text)
     return Place(int(match[1]), int(match[2]), match[3], match[4]) if match else None
 
 
@@ -171,16 +133,7 @@ def _place_after(row: worklist.Row) -> str:
     return f"{row['red_flag']}~{row['priority_rank']}~{row['authored_on']}~{row['task_id']}"
 
 
-def _not_taken_place(text: str | None) -> NotTakenPlace | None:
-    match = _matched(_NOT_TAKEN_PLACE, text)
-    return NotTakenPlace(int(match[1]), match[2], match[3], int(match[4])) if match else None
-
-
-def _not_taken_place_after(row: worklist.Row) -> str:
-    return f"{row['red_flag']}~{row['at']}~{row['received_id']}~{row['position']}"
-
-
-def _matched(pattern: re.Pattern[str], text: str | None) -> re.Match[str] | None:
+def matched(pattern: re.Pattern[str], text: str | None) -> re.Match[str] | None:
     if text is None:
         return None
     match = pattern.fullmatch(text)
@@ -189,10 +142,10 @@ def _matched(pattern: re.Pattern[str], text: str | None) -> re.Match[str] | None
     return match
 
 
-def _check_id(identity: str) -> None:
-    if not re.fullmatch(_OUR_ID, identity):
-        raise _not_found("There is nothing at this address.")
+def check_id(identity: str) -> None:
+    if not re.fullmatch(OUR_ID, identity):
+        raise not_found("There is nothing at this address.")
 
 
-def _not_found(words: str) -> Fault:
+def not_found(words: str) -> Fault:
     return Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", words))

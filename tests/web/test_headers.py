@@ -137,7 +137,7 @@ def test_every_answer_says_what_a_browser_must_not_do(caller: Caller, path: str)
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert (headers["X-Content-Type-Options"], headers["Referrer-Policy"], headers["Cache-Control"]) == (
         "nosniff",
-        "no-referrer",
+        "same-origin",
         "no-store",
     )
 

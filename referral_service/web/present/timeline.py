@@ -40,7 +40,7 @@ def _who(actor: str) -> str:
 def _what(before: Row | None, row: Row, policy: Policy) -> str:
     queue = words.queue_name(row["queue"], policy)
     if before is None:
-        return f"Received and placed in {queue}"
+        return f"{_beginning(row)} and placed in {queue}"
     told = []
     if row["queue"] != before["queue"]:
         told.append(f"Moved from {words.queue_name(before['queue'], policy)} to {queue}")
@@ -49,6 +49,13 @@ def _what(before: Row | None, row: Row, policy: Policy) -> str:
     if row["business_status"] and row["business_status"] != before["business_status"]:
         told.append(words.sentence(row["business_status"]))
     return "; ".join(told) or "Updated; queue and status unchanged"
+
+
+def _beginning(row: Row) -> str:
+    """How a referral came here: sent, entered by hand, or taken in by somebody who said why."""
+    if row["reason"]:
+        return "Taken in by hand"
+    return "Received" if row["actor"] == "referral-service" else "Entered by hand"
 
 
 def _why(reason: str | None) -> str:

@@ -92,6 +92,8 @@ def upgrade() -> None:
         sa.Column("placer", sa.String(length=512), nullable=True),
         sa.Column("red_flag", sa.Integer(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("rules", sa.Text(), nullable=False),
+        sa.Column("taken_from", sa.String(length=16), nullable=True),
         sa.CheckConstraint("state IN ('refused', 'rejected', 'review', 'routed')", name=op.f("ck_ledger_state")),
         sa.ForeignKeyConstraint(["received_id"], ["received.id"], name=op.f("fk_ledger_received_id")),
         sa.PrimaryKeyConstraint("received_id", "position", name=op.f("pk_ledger")),
