@@ -17,6 +17,7 @@ from referral_service.store.migrations import check, upgrade
 from referral_service.web import (
     capability,
     definitions,
+    entering,
     faults,
     health,
     not_taken,
@@ -56,7 +57,18 @@ def application(site: Site) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
-    for room in (submitting, operations, searching, reading, definitions, capability, health, pages, not_taken):
+    for room in (
+        submitting,
+        operations,
+        searching,
+        reading,
+        definitions,
+        capability,
+        health,
+        pages,
+        not_taken,
+        entering,
+    ):
         app.register_blueprint(room.blueprint)
     return app
 

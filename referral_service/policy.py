@@ -44,6 +44,8 @@ class Policy:
     admit_draft: bool
     languages: frozenset[str]
     rejected_text_days: int
+    attachment_types: frozenset[str]
+    attachment_megabytes: int
     due: Mapping[Priority, int]
     notice: str
     red_flag_lanes: Mapping[str, Priority]
@@ -57,7 +59,7 @@ class Policy:
 
 _KEYS = {
     *("name", "version", "zone", "adult_from", "transition", "queues", "admit_draft", "languages"),
-    *("retention", "due", "red_flags", "contestable"),
+    *("retention", "attachments", "due", "red_flags", "contestable"),
 }
 
 
@@ -92,11 +94,24 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         admit_draft=_of(bool, table["admit_draft"], "admit_draft"),
         languages=frozenset(_of(list, table["languages"], "languages")),
         rejected_text_days=_of(int, table["retention"]["rejected_text_days"], "retention.rejected_text_days"),
+        attachment_types=_attachment_types(table["attachments"]["types"]),
+        attachment_megabytes=_of(int, table["attachments"]["megabytes"], "attachments.megabytes"),
         due={p: _of(int, table["due"][p]["business_days"], f"due.{p}.business_days") for p in Priority},
         notice=_of(str, notice, "red_flags.notice"),
         red_flag_lanes={rule: _priority(value, f"red_flags.{rule}") for rule, value in lanes.items()},
         contestable={rule: _of(str, code, f"contestable.{rule}") for rule, code in table["contestable"].items()},
     )
+
+
+ATTACHMENT_TYPES = frozenset({"application/pdf", "image/jpeg", "image/png", "text/plain"})
+"""What can be told by its content, so that nothing else comes in under one of these names."""
+
+
+def _attachment_types(value: Any) -> frozenset[str]:
+    chosen = frozenset(_of(list, value, "attachments.types"))
+    if not chosen <= ATTACHMENT_TYPES:
+        raise PolicyError(f"attachments.types: expected some of {', '.join(sorted(ATTACHMENT_TYPES))}")
+    return chosen
 
 
 def _of(kind: type[T], value: Any, key: str) -> T:

@@ -125,7 +125,9 @@ def add_ledger(
     placer: str | None,
     decision: Decision | None = None,
 ) -> None:
-    """A row a referral; one that is taken in has its row already, and that is moved instead."""
+    """A row a referral; one that is taken in has its row already, and that is moved once there is a referral."""
+    if draft.incoming.taking is not None and referral_id is None:
+        return
     if draft.incoming.taking is not None:
         draft.taken = (state, referral_id, told((taken_in(),))["outcome"])
         return

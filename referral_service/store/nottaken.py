@@ -138,18 +138,19 @@ def of_request(connection: Connection, received_id: str) -> tuple[list[Row], byt
     row, received = tables.ledger, tables.received
     was_not_taken = or_(row.c.state.in_(NOT_TAKEN), row.c.taken_from.is_not(None))
     query = _rows().where(row.c.received_id == received_id, was_not_taken).order_by(row.c.position)
-    found = [dict(one) for one in connection.execute(query).mappings()]
+    found: list[Row] = [dict(one) for one in connection.execute(query).mappings()]
     body = connection.execute(select(received.c.body).where(received.c.id == received_id)).scalar()
     return found, bytes(body) if body is not None else None
 
 
 def received_under(connection: Connection, client: str, request_id: str) -> str | None:
-    """The request of a client under a request id of which something was not taken."""
+    """The request of a client under a request id of which something was not taken, also when taken in since."""
     row, received = tables.ledger, tables.received
+    was_not_taken = or_(row.c.state.in_(NOT_TAKEN), row.c.taken_from.is_not(None))
     query = (
         select(received.c.id)
         .join(row, row.c.received_id == received.c.id)
-        .where(received.c.client == client, received.c.request_id == request_id, row.c.state.in_(NOT_TAKEN))
+        .where(received.c.client == client, received.c.request_id == request_id, was_not_taken)
         .limit(1)
     )
     found: str | None = connection.execute(query).scalar()

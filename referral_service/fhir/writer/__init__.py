@@ -14,6 +14,7 @@ from referral_service.fhir.writer.decision import (
     decision_tags,
     flag_tags,
 )
+from referral_service.fhir.writer.entered import Attachment, Entered, Filled, entered_bundle
 from referral_service.fhir.writer.outcome import CANONICAL, outcome, own_system, pretty, typed
 from referral_service.fhir.writer.served import AI_ASSISTED, Stamp, served
 from referral_service.fhir.writer.task import TaskFacts, decided_task, owner, provenance, task, task_reason
@@ -21,6 +22,9 @@ from referral_service.fhir.writer.task import TaskFacts, decided_task, owner, pr
 __all__ = [
     "AI_ASSISTED",
     "CANONICAL",
+    "Attachment",
+    "Entered",
+    "Filled",
     "Stamp",
     "TaskFacts",
     "coding",
@@ -30,6 +34,7 @@ __all__ = [
     "decided_task",
     "decision_parameters",
     "decision_tags",
+    "entered_bundle",
     "flag_tags",
     "outcome",
     "own_system",
