@@ -22,6 +22,7 @@ from referral_service.web import (
     health,
     not_taken,
     operations,
+    overview,
     pages,
     reading,
     searching,
@@ -57,18 +58,8 @@ def application(site: Site) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
-    for room in (
-        submitting,
-        operations,
-        searching,
-        reading,
-        definitions,
-        capability,
-        health,
-        pages,
-        not_taken,
-        entering,
-    ):
+    doors = (submitting, operations, searching, reading, definitions, capability, health)
+    for room in (*doors, pages, not_taken, entering, overview):
         app.register_blueprint(room.blueprint)
     return app
 

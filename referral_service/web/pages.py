@@ -38,7 +38,7 @@ def show_queue() -> str:
         counts = worklist.counts(connection)
         chosen = _chosen(request.args.get("queue"), counts)
         rows = worklist.page_of_queue(connection, chosen, after, PAGE + 1)
-        known = _known(connection, queue.wanted(rows[:PAGE]))
+        known = known_of(connection, queue.wanted(rows[:PAGE]))
         frame = around(connection, chosen, counts)
     lines = [queue.line(row, known, frame["now"], site().policy) for row in rows[:PAGE]]
     following = _place_after(rows[PAGE - 1]) if len(rows) > PAGE else None
@@ -55,7 +55,7 @@ def show_referral(identity: str) -> str:
         row = worklist.one_referral(connection, identity)
         if row is None:
             raise not_found("There is no such referral.")
-        known = _known(connection, referral.wanted(row))
+        known = known_of(connection, referral.wanted(row))
         related = worklist.related_persons(connection, row["client"], row["patient_id"]) if row["patient_id"] else []
         changes = worklist.timeline(connection, row["task_id"])
         roots = _roots(connection, row)
@@ -100,7 +100,7 @@ def _chosen(wanted: str | None, counts: dict[str, Count]) -> str:
     return next(iter((*with_red_flag, *not_empty)), Queue.REVIEW).value
 
 
-def _known(connection: Reader, wanted: Any) -> Known:
+def known_of(connection: Reader, wanted: Any) -> Known:
     """The resources that references lead to, and whom the roles among them stand for."""
     first = _parsed(worklist.records(connection, wanted))
     second = _parsed(worklist.records(connection, queue.ends_of_roles(Known(first)) - set(first)))

@@ -1,0 +1,76 @@
+"""What leads look at: how many wait, what came and was decided by week, how long it took, and what senders leave out.
+
+Everything is counted by the database; what comes back is as small as the answer, not as the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, case, func, select
+
+from referral_service.store import tables
+from referral_service.worklist import FINAL
+
+Row = Mapping[str, Any]
+DECIDED = ("accepted", "rejected", "in-progress", "completed", "failed")
+"""Statuses that a Task has once a person has decided on it; a cancel is the sender's."""
+
+
+def waiting(connection: Connection, today: str) -> list[Row]:
+    """Open referrals by queue and code: how many wait, are overdue on a day and have a red flag, and the oldest."""
+    task = tables.task
+    query = (
+        select(
+            task.c.queue,
+            task.c.code,
+            func.count().label("waiting"),
+            func.sum(case((task.c.due < today, 1), else_=0)).label("overdue"),
+            func.sum(task.c.red_flag).label("red_flags"),
+            func.min(task.c.authored_on).label("oldest"),
+        )
+        .where(task.c.status.not_in(FINAL))
+        .group_by(task.c.queue, task.c.code)
+        .order_by(task.c.queue, func.count().desc(), task.c.code)
+    )
+    return _rows(connection, query)
+
+
+def waiting_since(connection: Connection) -> list[Row]:
+    """Open referrals by queue and the hour of first receipt (``2026-03-16T12``, UTC)."""
+    task = tables.task
+    hour = func.substr(task.c.authored_on, 1, 13)
+    query = select(task.c.queue, hour.label("hour"), func.count().label("waiting"))
+    return _rows(connection, query.where(task.c.status.not_in(FINAL)).group_by(task.c.queue, hour))
+
+
+def received(connection: Connection, starts: Sequence[str]) -> list[Row]:
+    """What was received in each of the weeks that begin at ``starts`` (rising instants), by what was said of it.
+
+    ``week`` counts from 0; ``rules`` are as in the ledger; the last week is open at its end.
+    """
+    row = tables.ledger
+    later_first = [(row.c.at >= start, week) for week, start in reversed(list(enumerate(starts)))]
+    week = case(*later_first).label("week")
+    keys = (week, row.c.client, row.c.state, row.c.rules, row.c.taken_from)
+    query = select(*keys, func.count().label("number")).where(row.c.at >= starts[0]).group_by(*keys)
+    return _rows(connection, query)
+
+
+def decided(connection: Connection, since: str) -> list[Row]:
+    """Referrals whose first decision by a person fell after an instant: queue, first receipt and that decision."""
+    task, change = tables.task, tables.status_change
+    first = (
+        select(change.c.task_id, func.min(change.c.at).label("decided"))
+        .where(change.c.status.in_(DECIDED))
+        .group_by(change.c.task_id)
+        .having(func.min(change.c.at) >= since)
+        .subquery()
+    )
+    query = select(task.c.queue, task.c.authored_on, first.c.decided).join(first, first.c.task_id == task.c.id)
+    return _rows(connection, query)
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
+    return [dict(row) for row in connection.execute(query).mappings()]
