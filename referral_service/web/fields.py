@@ -75,13 +75,13 @@ def faults_of(entered: Entered) -> Faults:
     if not entered.family:
         found["family"] = "Say the patient's family name."
     if entered.birth_date and not _BIRTH_DATE.fullmatch(entered.birth_date):
-        found["birth_date"] = "Write it as 2019-09-14, or 2019-09 or 2019 when no more is known."
+        found["birth_date"] = "Write the birth date as 2019-09-14, or 2019-09 or 2019 when no more is known."
     if entered.priority not in set(Priority):
-        found["priority"] = "Choose one of these."
+        found["priority"] = "Choose one of these priorities."
     if entered.identifier_system and entered.identifier_system not in PATIENT_SYSTEMS:
-        found["identifier"] = "Choose one of these kinds."
+        found["identifier"] = "Choose one of these kinds of number."
     if (entered.guardian_role or entered.guardian_telephone) and not entered.guardian:
-        found["guardian"] = "Say who this is."
+        found["guardian"] = "Say who answers for the patient."
     if entered.requester_telephone and not entered.requester:
         found["requester"] = "Say who refers."
     return found

@@ -72,6 +72,7 @@ def _list(asked: Any, words: str) -> str | Response:
         chosen=chosen,
         words=words,
         choices=choices,
+        rule_names=nottaken.rule_names(),
         states=STATES,
     )
 

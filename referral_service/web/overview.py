@@ -15,7 +15,7 @@ from referral_service.web import exporting, http
 from referral_service.web.exporting import csv_response
 from referral_service.web.http import site
 from referral_service.web.pages import around, known_of, not_found
-from referral_service.web.present import charts, overview, queue
+from referral_service.web.present import charts, nottaken, overview, queue
 from referral_service.web.present.overview import Table
 from referral_service.web.present.words import Now
 
@@ -96,7 +96,7 @@ def _tables(span: int) -> dict[str, Table]:
         overview.waits(since, decided, now, policy),
         overview.held(received),
         overview.quality(received),
-        overview.faults(received),
+        overview.faults(received, nottaken.rule_names()),
     )
     return {table.key: table for table in made}
 

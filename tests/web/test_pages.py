@@ -129,8 +129,8 @@ def test_tabs_count_what_is_open(site: Site, app_client: FlaskClient) -> None:
     send(site, referral(subject=patient("2019-09-14")))
     (tabs,) = re.findall(r"<nav class=\"wide tabs\".*?</nav>", page(app_client, "/"), re.S)
     assert said(tabs) == (
-        "Adult movement disorders 2 open 1 with a red flag Pediatric neuromotor 1 open Intake review 0 open Not taken 0 "
-        "Overview New referral"
+        "Adult movement disorders 2 open 1 with a red flag Pediatric neuromotor 1 open Intake review 0 open "
+        "Not taken 0 Overview New referral"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from referral_service.fhir.package import definitions
 from referral_service.web.present.decision import issues
 from referral_service.web.present.indent import indented
 from referral_service.web.present.words import Moment, Now
@@ -69,6 +70,11 @@ def not_taken(row: Row, now: Now) -> NotTaken:
         referral_id=row["referral_id"] or "",
         issues=issues(orjson.loads(row["outcome"])),
     )
+
+
+def rule_names() -> dict[str, str]:
+    """What each of our issue codes is called."""
+    return {one["code"]: one["display"] for one in definitions()["CodeSystem"]["issue"]["concept"]}
 
 
 def holds(body: bytes, words: str) -> bool:

@@ -196,7 +196,7 @@ def quality(received: Sequence[Row]) -> Table:
     return Table("quality", "What is missing, by sender", columns + more, listed, "Nothing was received.", note)
 
 
-def faults(received: Sequence[Row]) -> Table:
+def faults(received: Sequence[Row], names: Mapping[str, str]) -> Table:
     """What each sender's referrals were refused or rejected for."""
     counted: Counter[tuple[str, str, str]] = Counter()
     for row in received:
@@ -206,7 +206,7 @@ def faults(received: Sequence[Row]) -> Table:
                 if rule != "red-flag":
                     counted[row["client"], state, rule] += row["number"]
     listed: list[tuple[Value, ...]] = [
-        (client, state, words.sentence(rule), number) for (client, state, rule), number in counted.most_common()
+        (client, state, names.get(rule, rule), number) for (client, state, rule), number in counted.most_common()
     ]
     columns = (Column("Sender"), Column("Outcome"), Column("Reason"), Column("Referrals", "count", bar=True))
     return Table("faults", "Refused or rejected, by sender", columns, listed, "Everything that came was taken.")
