@@ -27,6 +27,12 @@ def test_the_shipped_policy_has_a_name_and_a_version() -> None:
         ("adult_from = 18", "adult_frm = 18", "unknown: adult_frm"),
         ("admit_draft = false", "", "missing: admit_draft"),
         ('status-dystonicus = "stat"', 'status-dystonicus = "now"', "red_flags.status-dystonicus: expected one of"),
+        (
+            '"image/png", "text/plain"',
+            '"image/png", "image/gif"',
+            "attachments.types: expected some of application/pdf",
+        ),
+        ("megabytes = 5", 'megabytes = "5"', "attachments.megabytes: expected int"),
         ('name = "default"', "name = default", "not TOML"),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 from referral_service.policy import Policy
 from referral_service.referral import Queue
@@ -16,6 +16,7 @@ from referral_service.web.present.words import Now
 
 Row = Mapping[str, Any]
 Value = str | int | float | None
+T = TypeVar("T", str, tuple[str, str, str])
 HELD = "held-for-review"
 READ = "completeness"
 """The rule that stands on every referral that could be read and was taken."""
@@ -155,13 +156,14 @@ def percentile(values: Counter[int], share: float) -> int | None:
 
 def held(received: Sequence[Row]) -> Table:
     """The share held for review, and why; one referral can be held for several reasons."""
-    total = sum(row["number"] for row in received)
+    total, whole = _number(received), 0
     counted: Counter[str] = Counter()
     for row in received:
         if _is_held(row):
-            counted["Held for review"] += row["number"]
+            whole += row["number"]
             counted.update(dict.fromkeys(_why_held(row), row["number"]))
-    listed: list[tuple[Value, ...]] = [(why, number, number / total) for why, number in counted.most_common()]
+    ranked = [("Held for review", whole), *_ranked(counted)] if whole else []
+    listed: list[tuple[Value, ...]] = [(why, number, number / total) for why, number in ranked]
     columns = (Column("Why"), Column("Referrals", "count"), Column("Of all received", "share", bar=True))
     return Table("held", "Held for review, and why", columns, listed, "Nothing was held for review in these weeks.")
 
@@ -206,10 +208,15 @@ def faults(received: Sequence[Row], names: Mapping[str, str]) -> Table:
                 if rule != "red-flag":
                     counted[row["client"], state, rule] += row["number"]
     listed: list[tuple[Value, ...]] = [
-        (client, state, names.get(rule, rule), number) for (client, state, rule), number in counted.most_common()
+        (client, state, names.get(rule, rule), number) for (client, state, rule), number in _ranked(counted)
     ]
     columns = (Column("Sender"), Column("Outcome"), Column("Reason"), Column("Referrals", "count", bar=True))
     return Table("faults", "Refused or rejected, by sender", columns, listed, "Everything that came was taken.")
+
+
+def _ranked(counted: Counter[T]) -> list[tuple[T, int]]:
+    """The most frequent first, equals in the order of their names."""
+    return sorted(counted.items(), key=lambda one: (-one[1], one[0]))
 
 
 def _is_read(row: Row) -> bool:
