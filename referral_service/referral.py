@@ -138,6 +138,22 @@ class CodePair:
     who: Coding
 
 
+class WhyNot(StrEnum):
+    """Why a code that could be defended was not chosen."""
+
+    CLASSIFICATIONS_DIFFER = "classifications-differ"
+    WITHOUT_CAUSE = "without-cause"
+    HEDGED = "hedged"
+    LESS_SPECIFIC = "less-specific"
+    LATER_IN_ORDER = "later-in-order"
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    code: CodePair
+    why: WhyNot
+
+
 @dataclass(frozen=True, slots=True)
 class AgeInterval:
     """Whole years on a day; ``minimum`` and ``maximum`` differ when the birth date is partial."""
@@ -196,7 +212,7 @@ class Decision:
     disposition: Disposition
     queue: Queue | None
     code: CodePair | None
-    alternatives: tuple[CodePair, ...]
+    alternatives: tuple[Alternative, ...]
     certainty: Certainty | None
     flags: tuple[Flag, ...]
     age: AgeInterval | None

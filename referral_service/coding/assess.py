@@ -16,7 +16,18 @@ from referral_service.coding.concepts import Kind, Vocabulary
 from referral_service.coding.reading import FactReading, Found, read_fact, stronger
 from referral_service.coding.red_flags import RedFlag, red_flags_of
 from referral_service.policy import Policy
-from referral_service.referral import AgeInterval, Assertion, Certainty, CodePair, Coding, Evidence, Fact, Flag, Place
+from referral_service.referral import (
+    AgeInterval,
+    Alternative,
+    Assertion,
+    Certainty,
+    CodePair,
+    Coding,
+    Evidence,
+    Fact,
+    Flag,
+    Place,
+)
 
 _OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
 _ATC = "http://www.whocc.no/atc"
@@ -65,7 +76,7 @@ class Assessment:
     indication: Indication
     why: Why | None
     code: CodePair | None
-    alternatives: tuple[CodePair, ...]
+    alternatives: tuple[Alternative, ...]
     certainty: Certainty | None
     flags: tuple[Flag, ...]
     evidence: tuple[Evidence, ...]

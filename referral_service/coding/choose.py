@@ -15,7 +15,7 @@ from referral_service.coding.cause import Site, Surroundings, drug_code, is_narr
 from referral_service.coding.concepts import Kind, Meaning, Vocabulary
 from referral_service.coding.reading import FactReading, Found
 from referral_service.policy import Policy
-from referral_service.referral import Assertion, Certainty, CodePair, Fact, Place
+from referral_service.referral import Alternative, Assertion, Certainty, CodePair, Fact, Place, WhyNot
 
 _DRUG, _GENETIC, _OTHER, _UNSPECIFIED = "G24.0", "G24.1", "G24.8", "G24.9"
 _RANKS = {"G24.02": 0, "G24.01": 0, "G24.09": 0, "G24.1": 2, "G24.3": 3, "G24.4": 3, "G24.5": 3, "G24.2": 4, "G24.8": 5}
@@ -32,6 +32,8 @@ class Candidate(NamedTuple):
     generic: bool
     broad: bool
     order: int
+    why_not: WhyNot = WhyNot.CLASSIFICATIONS_DIFFER
+    """Why its own alternatives lost."""
 
     @property
     def is_suspected(self) -> bool:
@@ -51,7 +53,7 @@ class Candidate(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Choice:
     code: CodePair
-    alternatives: tuple[CodePair, ...]
+    alternatives: tuple[Alternative, ...]
     certainty: Certainty
     is_contested: bool
     is_conflict: bool
@@ -99,7 +101,9 @@ def _by_drug(plain: Candidate, course: str, policy: Policy) -> Candidate:
         return plain
     code = drug_code(plain.code, plain.found.text or "", course, policy.contestable.get("tardive-dystonia", "G24.09"))
     kept = () if plain.code == _UNSPECIFIED else (plain.code,)
-    return plain._replace(code=code, contested=bool(kept), alternatives=kept, generic=False, broad=False)
+    return plain._replace(
+        code=code, contested=bool(kept), alternatives=kept, generic=False, broad=False, why_not=WhyNot.WITHOUT_CAUSE
+    )
 
 
 def _narrowed(plain: Candidate, around: Surroundings, sites: Sequence[Site]) -> Candidate:
@@ -110,11 +114,20 @@ def _narrowed(plain: Candidate, around: Surroundings, sites: Sequence[Site]) -> 
         fits = focal and site is not None and is_narrowing(site)
         return plain._replace(code=site.code, broad=False) if fits and site else plain
     if "genetic" in around.kinds:
-        return plain._replace(code=_GENETIC, generic=False, contested=True, alternatives=(_UNSPECIFIED,))
+        return plain._replace(
+            code=_GENETIC, generic=False, contested=True, alternatives=(_UNSPECIFIED,), why_not=WhyNot.WITHOUT_CAUSE
+        )
     if site is not None:
         return plain._replace(code=site.code, generic=False, contested=False, alternatives=())
     if "acquired" in around.kinds:
-        return plain._replace(code=_OTHER, generic=False, contested=True, broad=True, alternatives=(_UNSPECIFIED,))
+        return plain._replace(
+            code=_OTHER,
+            generic=False,
+            contested=True,
+            broad=True,
+            alternatives=(_UNSPECIFIED,),
+            why_not=WhyNot.WITHOUT_CAUSE,
+        )
     return plain
 
 
@@ -122,18 +135,28 @@ def choose(candidates: Sequence[Candidate], readings: Iterable[FactReading], voc
     """The winner of the stated order; the others, and what coders could defend instead, are alternatives."""
     ranked = sorted(candidates, key=lambda candidate: candidate.key)
     best = ranked[0]
-    others = [c.code for c in ranked[1:] if c.code != _UNSPECIFIED]
-    same = [code for c in ranked if c.code == best.code for code in c.alternatives]
-    codes = dict.fromkeys(code for code in (*same, *others) if code != best.code and code in vocabulary.pairs)
+    same = [(code, c.why_not) for c in ranked if c.code == best.code for code in c.alternatives]
+    others = [(c.code, _why_not(c, best)) for c in ranked[1:] if c.code != _UNSPECIFIED]
+    codes: dict[str, WhyNot] = {}
+    for code, why in (*same, *others):
+        if code != best.code and code in vocabulary.pairs:
+            codes.setdefault(code, why)
     header = best.generic and best.contested
     return Choice(
         code=vocabulary.pairs[best.code],
-        alternatives=tuple(vocabulary.pairs[code] for code in codes),
+        alternatives=tuple(Alternative(vocabulary.pairs[code], why) for code, why in codes.items()),
         certainty=_certainty(best, ranked),
         is_contested=header
         or any(c.contested for c in ranked if c.code == best.code and not (c.generic and c is not best)),
         is_conflict=_conflicts(ranked) or _contradicted(candidates, readings),
     )
+
+
+def _why_not(other: Candidate, best: Candidate) -> WhyNot:
+    """In which part of the order another finding comes after the one that was chosen."""
+    if other.is_suspected and not best.is_suspected:
+        return WhyNot.HEDGED
+    return WhyNot.LESS_SPECIFIC if other.broad and not best.broad else WhyNot.LATER_IN_ORDER
 
 
 def _certainty(best: Candidate, ranked: Sequence[Candidate]) -> Certainty:

@@ -17,6 +17,7 @@ from referral_service.fhir.writer import Stamp, decided_task, owner, served
 from referral_service.intake.course import Course
 from referral_service.intake.deciding import Decided, decide_entry, located
 from referral_service.intake.draft import Draft, Replacement
+from referral_service.intake.evidence import records_of
 from referral_service.intake.referrals import served_referral, task_subject
 from referral_service.intake.rows import (
     add_change,
@@ -65,7 +66,7 @@ def update(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
     patient = course.patient(subject)
     if _is_another(course, row, subject, patient):
         return failed(FaultKind.BUSINESS_RULE, _subject_changed())
-    decided = decide_again(draft, row, entry, subject, patient)
+    decided = decide_again(course, row, entry, subject, patient)
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
     course.assign_patient(entry, subject, f"Patient/{row['patient_id']}" if row["patient_id"] else None)
@@ -89,16 +90,17 @@ def _placer_of_another(referral_id: str | None) -> Issue:
 
 
 def decide_again(
-    draft: Draft, row: Row, entry: Entry, subject: Subject, patient: Resource | None, *, taken_in: bool = False
+    course: Course, row: Row, entry: Entry, subject: Subject, patient: Resource | None, *, taken_in: bool = False
 ) -> Decided:
     """The same decision function, on the day of first receipt, as one that stands in a queue already."""
     before = orjson.loads(row["decision_input"])
     return decide_entry(
-        draft.site,
-        draft.envelope,
+        course.site,
+        course.envelope,
         entry,
         subject,
         patient,
+        records_of(course, entry, subject, patient),
         date.fromisoformat(row["received_on"]),
         open_elsewhere=before["open_elsewhere"],
         already_taken=True,
@@ -113,7 +115,7 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
     values = referral_columns(draft, decided, resource, text)
     values |= {"received_id": draft.received_id, "path": decided.entry.path}
     draft.replacements.append(Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values))
-    draft.add_tokens("ServiceRequest", row["id"], referral_tokens(resource, decided.subject.awaiting))
+    draft.add_tokens("ServiceRequest", row["id"], referral_tokens(resource, decided.awaiting))
     _task_follows(draft, decided, resource, task)
     add_provenance(draft, row["id"], task["id"], decided.decision, "UPDATE")
     issues = located(decided.decision.issues, decided.entry)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -21,6 +21,17 @@ from referral_service.store.lookups import Known
 
 
 @dataclass(frozen=True, slots=True)
+class Records:
+    """What a referral points at outside of its request: ``found`` by the address that the referral uses.
+
+    ``awaiting`` are the names of those that are not here yet.
+    """
+
+    found: Mapping[str, Resource] = field(default_factory=dict)
+    awaiting: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """A referral with the decision made on it, before anything is written."""
 
@@ -30,6 +41,8 @@ class Decided:
     decision: Decision
     content_hash: str
     placer: str | None
+    awaiting: tuple[str, ...]
+    """Names of the Patient and the records that are not here yet."""
 
 
 def decide_entry(
@@ -38,6 +51,7 @@ def decide_entry(
     entry: Entry,
     subject: Subject,
     patient: Resource | None,
+    records: Records,
     received_on: date,
     *,
     open_elsewhere: bool,
@@ -45,10 +59,10 @@ def decide_entry(
     taken_in: bool = False,
 ) -> Decided:
     """Pure: the same referral, patient and day give the same decision at every door."""
-    records = [*records_of_subject(envelope, entry), *([patient] if patient is not None else [])]
-    score, wishes = completeness(entry.resource, records)
+    beside = [*records_of_subject(envelope, entry), *records.found.values()]
+    score, wishes = completeness(entry.resource, [*beside, *([patient] if patient is not None else [])])
     given = DecisionInput(
-        referral=replace(read_referral(envelope, entry), completeness=score, wishes=tuple(wishes)),
+        referral=replace(read_referral(envelope, entry, records.found), completeness=score, wishes=tuple(wishes)),
         patient=read_patient(patient) if patient is not None else None,
         received_on=received_on,
         open_elsewhere=open_elsewhere,
@@ -62,6 +76,7 @@ def decide_entry(
         decision=decide(given, site.vocabulary, site.policy),
         content_hash=canonical_hash(envelope, entry),
         placer=placer_identifier(entry.resource),
+        awaiting=(*subject.awaiting, *records.awaiting),
     )
 
 

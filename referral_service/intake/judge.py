@@ -11,6 +11,7 @@ from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import changes
 from referral_service.intake.course import Course, Work
 from referral_service.intake.deciding import Decided, decide_entry, has_open_referral
+from referral_service.intake.evidence import records_of
 from referral_service.intake.referrals import write_new
 from referral_service.intake.refusals import refusal
 from referral_service.intake.site import Answer, Became, failed, new_id, type_and_id
@@ -130,6 +131,7 @@ def new_referral(course: Course, entry: Entry, subject: Subject, ordinal: int, f
         entry,
         subject,
         patient,
+        records_of(course, entry, subject, patient),
         course.incoming.first_received.astimezone(course.site.policy.zone).date(),
         open_elsewhere=has_open_referral(subject, patient, course.known),
         already_taken=is_taken_in,

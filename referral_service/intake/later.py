@@ -1,6 +1,6 @@
-"""A referral whose patient was not here is decided again by itself when the Patient arrives.
+"""A referral whose patient, or a record it points at, was not here is decided again by itself when that arrives.
 
-Looked for after the commit of either side, so that a referral and its Patient that come at the same moment cannot
+Looked for after the commit of either side, so that a referral and what it waits for that come at the same moment cannot
 miss each other; ``reconsider_all`` at start-up finds what a process that died in between has left.
 """
 
@@ -12,6 +12,7 @@ from datetime import datetime
 import orjson
 
 from referral_service.fhir.bundle import Entry, Resource
+from referral_service.fhir.records import EVIDENCE
 from referral_service.intake import changes
 from referral_service.intake.course import Course, begin
 from referral_service.intake.draft import Draft
@@ -23,20 +24,23 @@ from referral_service.referral import Disposition
 from referral_service.store import lookups, tables
 from referral_service.store.engine import UNAVAILABLE, Connection
 from referral_service.store.lookups import referral_with_task
-from referral_service.store.writes import Overtaken, overtaking
+from referral_service.store.writes import Overtaken, bounded, overtaking
 from referral_service.worklist import FINAL
 
 log = logging.getLogger("referral_service")
+_AWAITED = EVIDENCE | {"Patient"}
 _TRIES = 5
 
 
 def reconsider_new(site: Site, incoming: Incoming, draft: Draft) -> None:
-    """Decides again what waited for the Patients of a request that was just committed, and what it left waiting."""
-    names = [row["name"] for row in draft.rows.get(tables.address, []) if row["type"] == "Patient"]
+    """Decides again what waited for the resources of a request that was just committed, and what it left waiting."""
+    names = [row["name"] for row in draft.rows.get(tables.address, []) if row["type"] in _AWAITED]
+    waiting: list[str] = []
     for row in draft.rows.get(tables.token, []):
+        if row["param"] == "_awaits":
+            waiting.append(row["owner"])
         if row["type"] == "Patient" and row["param"] == "identifier":
             names.append(awaited_identifier((row["system"], row["value"])))
-    waiting = [row["id"] for row in draft.rows.get(tables.service_request, []) if row["awaiting"]]
     if names:
         with site.store.reading() as connection:
             waiting += lookups.awaiting(connection, incoming.client, names)
@@ -66,32 +70,34 @@ def _reconsider_or_leave(site: Site, client: str, referral_id: str, request_id: 
 
 
 def reconsider(site: Site, client: str, referral_id: str, request_id: str, at: datetime) -> None:
-    """Decides one waiting referral again, from the text received, if its subject can be found by now.
+    """Decides one waiting referral again, from the text received, if any of what it waits for can be found by now.
 
     One whose Task a human has ended stays as it is.
     """
     with site.store.writing() as connection, overtaking(connection):
         row, task = referral_with_task(connection, referral_id)
-        if row["awaiting"] is None or task["status"] in FINAL:
+        awaited = lookups.awaited_by(connection, referral_id)
+        if not awaited or task["status"] in FINAL:
             return
         body = lookups.received_text(connection, row["received_id"])
-        course, entry = reread(connection, site, Incoming(client, "later", request_id, body, at), row["path"])
+        course, entry = _reread(connection, site, Incoming(client, "later", request_id, body, at), row["path"])
         subject = find_subject(course.envelope, entry, course.known, site.public_url)
         patient = course.patient(subject)
-        if patient is None:
-            return
         course.draft.received_id = row["received_id"]
         assign_as_before(course, connection, row["received_id"])
         course.draft.assigned[id(entry.resource)] = f"ServiceRequest/{referral_id}"
+        course.assign_patient(entry, subject, f"Patient/{row['patient_id']}" if row["patient_id"] else None)
         taken_in = bool(orjson.loads(row["decision_input"])["taken_in"])
-        decided = changes.decide_again(course.draft, row, entry, subject, patient, taken_in=taken_in)
+        decided = changes.decide_again(course, row, entry, subject, patient, taken_in=taken_in)
+        if {bounded(name) for name in decided.awaiting} == awaited:
+            return
         if decided.decision.disposition is Disposition.REJECTED:
             return  # by a policy that is newer than the referral: what stands in a queue is not sent away unseen
         changes.write_again(connection, course.draft, decided, row, task)
         course.draft.write(connection)
 
 
-def reread(connection: Connection, site: Site, incoming: Incoming, path: str) -> tuple[Course, Entry]:
+def _reread(connection: Connection, site: Site, incoming: Incoming, path: str) -> tuple[Course, Entry]:
     course = begin(connection, site, incoming, read(incoming.body))
     return course, next(entry for entry in course.envelope.referrals() if entry.path == path)
 

@@ -9,6 +9,7 @@ from referral_service.fhir.bundle import Entry
 from referral_service.fhir.reader import placer_identifier
 from referral_service.intake.course import Course, begin
 from referral_service.intake.deciding import decide_entry, has_open_referral
+from referral_service.intake.evidence import records_of
 from referral_service.intake.reading import read
 from referral_service.intake.refusals import no_referral, refusal
 from referral_service.intake.site import Incoming, Site
@@ -49,6 +50,7 @@ def _decision(course: Course, entry: Entry) -> Decision:
         entry,
         subject,
         patient,
+        records_of(course, entry, subject, patient),
         course.incoming.first_received.astimezone(site.policy.zone).date(),
         open_elsewhere=not is_here and has_open_referral(subject, patient, course.known),
         already_taken=course.incoming.taking is not None,

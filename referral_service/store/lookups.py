@@ -12,6 +12,7 @@ from sqlalchemy import (
     CompoundSelect,
     Connection,
     String,
+    and_,
     bindparam,
     case,
     exists,
@@ -276,29 +277,39 @@ def referral_with_task(connection: Connection, referral_id: str) -> tuple[Mappin
     return dict(first), dict(second)
 
 
+_IS_AWAITED = and_(tables.token.c.type == "ServiceRequest", tables.token.c.param == "_awaits")
+
+
 @cache
 def _awaiting() -> Any:
     token = tables.token
     return (
         select(token.c.owner)
         .distinct()
-        .where(token.c.client == _CLIENT, token.c.type == "ServiceRequest", token.c.param == "_awaits")
+        .where(token.c.client == _CLIENT, _IS_AWAITED)
         .where(token.c.value.in_(_NAMES))
         .order_by(token.c.owner)
     )
 
 
 def awaiting(connection: Connection, client: str, names: Iterable[str]) -> list[str]:
-    """Ids of referrals whose subject was not here and goes by one of ``names``."""
+    """Ids of referrals that wait for a Patient or a record which goes by one of ``names``."""
     values = {"client": client, "names": [bounded(name) for name in names]}
     return list(connection.execute(_awaiting(), values).scalars())
 
 
 def all_awaiting(connection: Connection) -> list[tuple[str, str]]:
-    """Every (client, referral id) that waits for its subject."""
-    request = tables.service_request
-    query = select(request.c.client, request.c.id).where(request.c.awaiting.is_not(None)).order_by(request.c.id)
-    return [(row.client, row.id) for row in connection.execute(query)]
+    """Every (client, referral id) that waits for its subject or for a record."""
+    token = tables.token
+    query = select(token.c.client, token.c.owner).distinct().where(_IS_AWAITED).order_by(token.c.owner)
+    return [(row.client, row.owner) for row in connection.execute(query)]
+
+
+def awaited_by(connection: Connection, referral_id: str) -> set[str]:
+    """The names that one referral waits for."""
+    token = tables.token
+    query = select(token.c.value).where(token.c.owner == referral_id, token.c.param == "_awaits")
+    return set(connection.execute(query).scalars())
 
 
 def received_text(connection: Connection, received_id: str) -> bytes:

@@ -90,7 +90,6 @@ service_request = Table(
     _one_of("disposition", [Disposition.REVIEW, Disposition.ROUTED]),
     Index(None, "client", "last_updated", "id"),
     Index(None, "client", "patient_id"),
-    Index(None, "awaiting"),
 )
 """``path`` is the referral's FHIRPath in the text received; ``awaiting`` the sender's address of a Patient not here."""
 

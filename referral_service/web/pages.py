@@ -118,7 +118,12 @@ def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
     """
     if row["referral_status"] == "revoked":
         return {}
-    roots = {"ServiceRequest": orjson.loads(row["request"])}
+    request = orjson.loads(row["request"])
+    roots = {"ServiceRequest": request}
+    if ".resolve()" in row["decision"]:
+        listed = [*request.get("reasonReference", []), *request.get("supportingInfo", [])]
+        wanted = {(row["client"], one["reference"]) for one in listed if "reference" in one}
+        roots |= {name: record for (_, name), record in _parsed(worklist.records(connection, wanted)).items()}
     if '"Bundle.' in row["decision"]:
         roots["Bundle"] = orjson.loads(lookups.received_text(connection, row["received_id"]) or b"{}")
     return roots

@@ -65,7 +65,7 @@ def test_a_decision_holds_the_whole_pair_and_the_evidence_with_its_place() -> No
         "http://hl7.org/fhir/sid/icd-10",
     )
     assert got.code == CodePair(other, Coding(who, "G24.8", "Other dystonia"))
-    assert [pair.cm.code for pair in got.alternatives] == ["F48.8", "G25.89"]
+    assert [one.code.cm.code for one in got.alternatives] == ["F48.8", "G25.89"]
     assert got.flags == (Flag.CODE_CONTESTABLE,)
     assert [(e.expression, e.start, e.end, e.text, e.assertion, e.rule) for e in got.evidence] == [
         ("fact[0]", 1, 15, "Writer\u2019s cramp", "suspected", "suspected:question")
@@ -75,18 +75,24 @@ def test_a_decision_holds_the_whole_pair_and_the_evidence_with_its_place() -> No
 @pytest.mark.parametrize(
     ("written", "code", "others"),
     [
-        ("reason=?DYT1. Cervical dystonia", "G24.3", ["G24.1"]),
-        ("reason=Blepharospasm || reason=DYT1", "G24.1", ["G24.5"]),
+        ("reason=?DYT1. Cervical dystonia", "G24.3", [("G24.1", "hedged")]),
+        ("reason=Blepharospasm || reason=DYT1", "G24.1", [("G24.5", "later-in-order")]),
         ("reason=Dystonia || reason=?cervical dystonia", "G24.3", []),
-        ("reason=Cervical dystonia and blepharospasm", "G24.3", ["G24.5"]),
-        ("reason@cm|G24.1| || reason=tardive dyskinesia", "G24.01", ["G24.1"]),
-        ("reason=Foot dystonia. Cervical dystonia.", "G24.3", ["G24.8"]),
+        ("reason=Cervical dystonia and blepharospasm", "G24.3", [("G24.5", "later-in-order")]),
+        ("reason@cm|G24.1| || reason=tardive dyskinesia", "G24.01", [("G24.1", "later-in-order")]),
+        ("reason=Foot dystonia. Cervical dystonia.", "G24.3", [("G24.8", "later-in-order")]),
+        ("reason=Secondary dystonia. Cervical dystonia.", "G24.3", [("G24.8", "less-specific")]),
+        ("reason=Meige syndrome", "G24.4", [("Q82.0", "classifications-differ")]),
+        ("reason=Blepharospasm due to haloperidol", "G24.01", [("G24.5", "without-cause")]),
+        ("reason=Dystonia after a stroke", "G24.8", [("G24.9", "without-cause")]),
     ],
 )
-def test_the_stated_order_chooses_and_the_others_are_alternatives(written: str, code: str, others: list[str]) -> None:
+def test_the_stated_order_chooses_and_says_why_the_others_lost(
+    written: str, code: str, others: list[tuple[str, str]]
+) -> None:
     got = assess(facts_of(written), vocabulary(), load_policy(), None)
     assert got.code is not None
-    assert (got.code.cm.code, [pair.cm.code for pair in got.alternatives]) == (code, others)
+    assert (got.code.cm.code, [(one.code.cm.code, one.why) for one in got.alternatives]) == (code, others)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def code_fits(row: Mapping[str, str], got: Assessment) -> bool:
         return code is None or not row["focus"].lower().startswith("dyst") or code in expected
     if code is None:
         return not expected or bool(expected & HELD_FOR_A_HUMAN) or not any(e.startswith("G24") for e in expected)
-    alternatives = {pair.cm.code for pair in got.alternatives}
+    alternatives = {one.code.cm.code for one in got.alternatives}
     return code in expected or bool(expected & alternatives) or code in {OURS.get(e) for e in expected}
 
 

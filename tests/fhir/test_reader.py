@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
 from referral_service.fhir.bundle import Envelope
 from referral_service.fhir.reader import placer_identifier, read_patient, read_referral
+from referral_service.fhir.records import decoded
 from referral_service.referral import Assertion, Coding, Fact, PatientFacts, Place, Priority, Referral
 from tests.shapes import PLACER_TYPE, Resource, bundle, patient, referral
 
@@ -132,6 +134,13 @@ def test_a_condition_says_itself_how_sure_it_is(
     assert told(sent) == [("ServiceRequest.contained[1].code.text", "x", "reason", stance)]
 
 
+ABSENT = {"system": "http://snomed.info/sct", "code": "2667000"}
+
+
+def attached(media_type: str, words: str, encoding: str = "utf-8") -> Resource:
+    return {"contentType": media_type, "data": base64.b64encode(words.encode(encoding)).decode()}
+
+
 @pytest.mark.parametrize(
     ("record", "facts"),
     [
@@ -160,6 +169,68 @@ def test_a_condition_says_itself_how_sure_it_is(
                 ("item[0].item[0].answer[1].valueCoding", "b", "background", None),
             ],
         ),
+        (
+            {
+                "resourceType": "Observation",
+                "code": {"text": "asked"},
+                "valueBoolean": True,
+                "component": [
+                    {"code": {"text": "second"}, "valueCodeableConcept": {"coding": [ABSENT]}},
+                    {"code": {"text": "third"}, "valueString": "found"},
+                ],
+            },
+            [
+                ("code.text", "asked", "background", None),
+                ("component[0].code.text", "second", "background", Assertion.NEGATED),
+                ("component[1].valueString", "found", "background", None),
+            ],
+        ),
+        (
+            {"resourceType": "DocumentReference", "content": [{"attachment": attached("text/plain", "words")}]},
+            [("content[0].attachment.data", "words", "background", None)],
+        ),
+        (
+            {"resourceType": "DocumentReference", "content": [{"attachment": attached("application/pdf", "%PDF")}]},
+            [],
+        ),
+        (
+            {"resourceType": "FamilyMemberHistory", "note": [{"text": "n"}], "condition": [{"note": [{"text": "m"}]}]},
+            [
+                ("note[0].text", "n", "family", Assertion.FAMILY),
+                ("condition[0].note[0].text", "m", "family", Assertion.FAMILY),
+            ],
+        ),
+        (
+            {"resourceType": "MedicationRequest", "reasonCode": [{"text": "r"}], "note": [{"text": "n"}]},
+            [("reasonCode[0].text", "r", "background", None), ("note[0].text", "n", "background", None)],
+        ),
+        (
+            {
+                "resourceType": "QuestionnaireResponse",
+                "item": [
+                    {"text": "asked", "answer": [{"valueBoolean": True}]},
+                    {"text": "denied", "answer": [{"valueBoolean": False}]},
+                ],
+            },
+            [
+                ("item[0].text", "asked", "background", None),
+                ("item[1].text", "denied", "background", Assertion.NEGATED),
+            ],
+        ),
+        (
+            {
+                "resourceType": "Composition",
+                "section": [
+                    {"text": {"div": "<div>d</div>"}, "section": [{"text": {"div": "e"}}]},
+                    {"code": {"coding": [{"system": "http://loinc.org", "code": "10157-6"}]}, "text": {"div": "f"}},
+                ],
+            },
+            [
+                ("section[0].text.div", "<div>d</div>", "background", None),
+                ("section[0].section[0].text.div", "e", "background", None),
+                ("section[1].text.div", "f", "background", Assertion.FAMILY),
+            ],
+        ),
         ({"resourceType": "Encounter", "reasonCode": [{"text": "e"}]}, []),
     ],
 )
@@ -167,6 +238,36 @@ def test_records_of_each_type_are_read_for_what_they_found(record: Resource, fac
     owner = "patient" if record["resourceType"] == "FamilyMemberHistory" else "subject"
     sent = collected(patient(id="1"), record | {owner: {"reference": "Patient/1"}}, referral(reason="", subject=ONE))
     assert told(sent) == [(f"Bundle.entry[1].resource.{path}", *rest) for path, *rest in facts]
+
+
+@pytest.mark.parametrize(
+    ("attachment", "text"),
+    [
+        (attached("text/plain;charset=ISO-8859-1", "\u00e9t\u00e9", "latin-1"), "\u00e9t\u00e9"),
+        (attached("text/html; charset=utf-8", "<p>\u00e9</p>"), "<p>\u00e9</p>"),
+        (attached("TEXT/PLAIN", "x"), "x"),
+        (attached("text/plain", "\u00e9", "latin-1"), "\ufffd"),
+        ({"contentType": "text/plain"}, None),
+        (attached("image/png", "x"), None),
+    ],
+)
+def test_an_attachment_is_read_when_it_holds_plain_words(attachment: Resource, text: str | None) -> None:
+    assert decoded(attachment) == text
+
+
+def test_the_words_of_a_binary_are_read_where_a_document_points_at_it() -> None:
+    binary = {"resourceType": "Binary", "id": "b", **attached("text/plain", "words")}
+    document = {"resourceType": "DocumentReference", "subject": ONE, "content": [{"attachment": {"url": "Binary/b"}}]}
+    sent = collected(patient(id="1"), binary, document, referral(reason="", subject=ONE))
+    assert told(sent) == [("Bundle.entry[1].resource.data", "words", "background", None)]
+
+
+def test_a_record_that_came_before_is_read_as_if_it_had_come_along() -> None:
+    sent = referral(reason="", reasonReference=[{"reference": "Condition/c", "display": "not this"}])
+    envelope = Envelope(sent)
+    found = read_referral(envelope, envelope.referrals()[0], {"Condition/c": condition("Patient/1", "mine", "refuted")})
+    path = "ServiceRequest.reasonReference[0].resolve().code"
+    assert found.facts == (Fact(f"{path}.text", path, Place.REASON, text="mine", stance=Assertion.NEGATED),)
 
 
 ONE = {"reference": "Patient/1"}

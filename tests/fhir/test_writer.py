@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from referral_service.fhir.parse import Number, dump, parse
 from referral_service.fhir.writer import (
     AI_ASSISTED,
@@ -15,7 +17,18 @@ from referral_service.fhir.writer import (
     task_reason,
 )
 from referral_service.issues import error, information
-from referral_service.referral import Certainty, CodePair, Coding, Decision, Disposition, Flag, Priority, Queue
+from referral_service.referral import (
+    Alternative,
+    Certainty,
+    CodePair,
+    Coding,
+    Decision,
+    Disposition,
+    Flag,
+    Priority,
+    Queue,
+    WhyNot,
+)
 from tests.shapes import ISSUES, OWN
 
 CM = Coding("http://hl7.org/fhir/sid/icd-10-cm", "G24.3", "Spasmodic torticollis")
@@ -65,7 +78,7 @@ def test_an_outcome_says_each_issue_with_its_stable_code() -> None:
     assert [one["severity"] for one in outcome([])["issue"]] == ["information"]
 
 
-def test_a_decision_is_written_in_the_order_of_the_contract() -> None:
+def test_a_decision_is_written_in_its_promised_order() -> None:
     written = decision_parameters([DECISION], VERSIONS)
     assert written["parameter"] == [
         {"name": "disposition", "valueCode": "routed"},
@@ -80,6 +93,11 @@ def test_a_decision_is_written_in_the_order_of_the_contract() -> None:
         {"name": "policy", "valueString": "default|1"},
         {"name": "outcome", "resource": outcome(DECISION.issues)},
     ]
+    other = replace(DECISION, alternatives=(Alternative(PAIR, WhyNot.HEDGED),))
+    assert decision_parameters([other], VERSIONS)["parameter"][3] == {
+        "name": "alternative",
+        "valueCodeableConcept": {"coding": CODINGS, "text": "Named too, but as a suspicion beside a plain statement."},
+    }
     several = decision_parameters([DECISION, DECISION], VERSIONS)["parameter"]
     assert several == [{"name": "referral", "part": written["parameter"]}] * 2
 

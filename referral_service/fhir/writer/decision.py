@@ -9,7 +9,16 @@ import orjson
 from referral_service.fhir.bundle import Resource
 from referral_service.fhir.writer.outcome import outcome, own_system, read_issue
 from referral_service.issues import Issue
-from referral_service.referral import CodePair, Coding, Decision, Evidence
+from referral_service.referral import CodePair, Coding, Decision, Evidence, WhyNot
+
+WHY_NOT: Mapping[WhyNot, str] = {
+    WhyNot.CLASSIFICATIONS_DIFFER: "Classifications differ on this term; the policy chose the other.",
+    WhyNot.WITHOUT_CAUSE: "What the term alone says, without the cause that is named beside it.",
+    WhyNot.HEDGED: "Named too, but as a suspicion beside a plain statement.",
+    WhyNot.LESS_SPECIFIC: "Named too, but it says less.",
+    WhyNot.LATER_IN_ORDER: "Named too; a drug as cause goes first, then genetic, then the site, then the rest.",
+}
+"""Our words for each reason why a code was not chosen: the text of each alternative."""
 
 
 def decided_issues(parameters: str) -> tuple[Issue, ...]:
@@ -53,7 +62,10 @@ def _parameters(decision: Decision, versions: Mapping[str, str]) -> list[Resourc
         found.append({"name": "queue", "valueCode": decision.queue.value})
     if decision.code:
         found.append({"name": "code", "valueCodeableConcept": concept(decision.code, versions)})
-    found += [{"name": "alternative", "valueCodeableConcept": concept(a, versions)} for a in decision.alternatives]
+    found += [
+        {"name": "alternative", "valueCodeableConcept": {**concept(one.code, versions), "text": WHY_NOT[one.why]}}
+        for one in decision.alternatives
+    ]
     if decision.certainty:
         found.append({"name": "certainty", "valueCode": decision.certainty.value})
     found += [{"name": "flag", "valueCode": flag.value} for flag in decision.flags]

@@ -42,7 +42,8 @@ class Decision:
     codes: list[CodeLine]
     suspected: bool
     certainty: str
-    alternatives: list[list[CodeLine]]
+    alternatives: list[tuple[list[CodeLine], str]]
+    """Each with why it was not chosen."""
     flags: list[Flagged]
     age: str
     requested: str
@@ -65,7 +66,7 @@ def decision(row: Row, roots: Mapping[str, Resource], policy: Policy) -> Decisio
         codes=_codes(_one(said, "code", {})),
         suspected=certainty == "suspected",
         certainty=_CERTAINTIES.get(certainty, certainty),
-        alternatives=[_codes(concept) for concept in said.get("alternative", [])],
+        alternatives=[(_codes(one), one.get("text", "")) for one in said.get("alternative", [])],
         flags=_flagged(said.get("flag", []), told, policy),
         age=age_words(_parameters(_one(said, "age", [])), _birth_date(row), policy if name == policy.label else None),
         requested=_one(priority, "requested", ""),

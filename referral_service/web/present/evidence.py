@@ -1,7 +1,8 @@
 """What a decision rests on, shown where it stands: the sender's own words with the findings marked in them.
 
 An expression is the FHIRPath that the decision names, only ever element names and indexes. It is followed in the
-referral as served or, for what stood beside it, in the text received; spans count the code points of that very string.
+referral as served or, for what stood beside it, in the text received; spans count the code points of that very string,
+of an attachment those of its decoded text.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from referral_service.fhir.records import decoded
 from referral_service.web.present import people
 from referral_service.web.present.words import sentence
 
 Resource = Mapping[str, Any]
 
 _SEGMENT = re.compile(r"([A-Za-z]\w*)(?:\[(\d+)\])?")
-_LEAF = re.compile(r"\.coding\[\d+\](\.display)?$|\.text$|\.display$")
+_LEAF = re.compile(r"\.coding\[\d+\](\.display)?$|\.text$|\.display$|\.attachment\.data$|\.data$|\.text\.div$")
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
 _WHOLE = 500
 _MARGIN = 160
@@ -42,6 +44,8 @@ _TYPES = {
     "MedicationRequest": "Medicine prescribed",
     "Medication": "Medicine",
     "QuestionnaireResponse": "Answer to a questionnaire",
+    "Composition": "Document",
+    "Binary": "Document",
 }
 _ASSERTIONS = {
     "affirmed": "Stated",
@@ -57,6 +61,7 @@ _RULES = {
     "suspected:question": "the sentence is a question",
     "unclear:list": "part of a list after “no”; it is not clear how far the “no” reaches",
     "text-against-code": "the words beside the code speak against it",
+    "text:other-field": "a word of another field of medicine, and none that points here",
 }
 
 
@@ -91,7 +96,10 @@ class Group:
 
 
 def groups(evidence: Sequence[Mapping[str, Any]], roots: Mapping[str, Resource]) -> list[Group]:
-    """The evidence of a decision by element, in its own order; ``roots`` by resource type."""
+    """The evidence of a decision by element, in its own order.
+
+    ``roots`` are the resources that expressions begin at, by type, and those that they resolve, by reference.
+    """
     by_element: dict[str, list[Mapping[str, Any]]] = {}
     for item in evidence:
         by_element.setdefault(_LEAF.sub("", item["expression"]), []).append(item)
@@ -140,6 +148,8 @@ def rule_words(rule: str) -> str:
     if rule in _RULES:
         return _RULES[rule]
     kind, _, detail = rule.partition(":")
+    if kind == "general":
+        return f"“{detail.replace('-', ' ')}”: said of the condition as such, not of the patient"
     if kind == "stance":
         return "the record's own status says so"
     if detail.startswith("suffix-"):
@@ -154,12 +164,21 @@ def element_at(roots: Mapping[str, Resource], expression: str) -> Any:
     first, *rest = expression.split(".")
     value: Any = roots.get(first)
     for segment in rest:
-        match = _SEGMENT.fullmatch(segment)
-        value = value.get(match[1]) if match and isinstance(value, Mapping) else None
-        if match and match[2] is not None:
-            at = int(match[2])
-            value = value[at] if isinstance(value, list) and at < len(value) else None
+        value = _below(value, segment, roots) if isinstance(value, Mapping) else None
     return value
+
+
+def _below(value: Resource, segment: str, roots: Mapping[str, Resource]) -> Any:
+    if segment == "resolve()":
+        return roots.get(value["reference"])
+    if segment == "data":
+        return decoded(dict(value))
+    match = _SEGMENT.fullmatch(segment)
+    found = value.get(match[1]) if match else None
+    if match is None or match[2] is None:
+        return found
+    at = int(match[2])
+    return found[at] if isinstance(found, list) and at < len(found) else None
 
 
 def source_words(roots: Mapping[str, Resource], path: str) -> str:

@@ -140,7 +140,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["received_id"], ["received.id"], name=op.f("fk_service_request_received_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_service_request")),
     )
-    op.create_index(op.f("ix_service_request_awaiting"), "service_request", ["awaiting"], unique=False)
     op.create_index(
         op.f("ix_service_request_client_last_updated_id"),
         "service_request",
