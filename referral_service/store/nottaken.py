@@ -63,7 +63,8 @@ def page(
     """Rows in order, a row a referral (a row a request when none could be read); with ``matches`` only those whose
     text is still kept and fits."""
     if matches is None:
-        return _batch(connection, filters, after, limit)
+        ordered = _in_order(_rows().where(*_conditions(filters)), after)
+        return [dict(row) for row in connection.execute(ordered.limit(limit)).mappings()]
     found: list[Row] = []
     for row in _rows_with_text(connection, filters, after):
         if row["body"] is not None and matches(bytes(row["body"])):
@@ -74,25 +75,24 @@ def page(
 
 
 def _rows_with_text(connection: Connection, filters: Filters, after: Place | None) -> Iterator[Row]:
-    while True:
-        batch = _batch(connection, filters, after, _BATCH, with_text=True)
-        yield from batch
-        if len(batch) < _BATCH:
-            return
-        after = place_of(batch[-1])
+    """The order is worked out once, on keys alone; the texts follow in batches."""
+    row = tables.ledger
+    ordered = _in_order(select(row.c.received_id, row.c.position).where(*_conditions(filters)), after)
+    keys = [tuple(key) for key in connection.execute(ordered)]
+    for start in range(0, len(keys), _BATCH):
+        batch = keys[start : start + _BATCH]
+        query = _rows().add_columns(tables.received.c.body)
+        query = query.where(row.c.received_id.in_({received_id for received_id, _ in batch}))
+        found = {(one["received_id"], one["position"]): one for one in connection.execute(query).mappings()}
+        yield from (dict(found[key]) for key in batch if key in found)
 
 
 def place_of(row: Row) -> Place:
     return Place(row["red_flag"], row["at"], row["received_id"], row["position"])
 
 
-def _batch(
-    connection: Connection, filters: Filters, after: Place | None, limit: int, *, with_text: bool = False
-) -> list[Row]:
+def _in_order(query: Select[Any], after: Place | None) -> Select[Any]:
     row = tables.ledger
-    query = _rows().where(*_conditions(filters))
-    if with_text:
-        query = query.add_columns(tables.received.c.body)
     if after is not None:
         query = query.where(
             follows(
@@ -102,8 +102,7 @@ def _batch(
                 (row.c.position, after.position, False),
             )
         )
-    ordered = query.order_by(row.c.red_flag.desc(), row.c.at.desc(), row.c.received_id, row.c.position)
-    return [dict(found) for found in connection.execute(ordered.limit(limit)).mappings()]
+    return query.order_by(row.c.red_flag.desc(), row.c.at.desc(), row.c.received_id, row.c.position)
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:

@@ -122,6 +122,7 @@ task = Table(
     CheckConstraint(f"priority_rank BETWEEN 0 AND {len(Priority) - 1}", name="priority_rank"),
     Index(None, "status", "queue", "last_updated", "id"),
     Index(None, "queue", "red_flag", "priority_rank", "authored_on", "id"),
+    Index(None, "status", "queue", "code", "due", "red_flag", "authored_on"),
     Index(None, "client", "last_updated", "id"),
     Index(None, "last_updated", "id"),
     Index(None, "patient_id"),
@@ -230,5 +231,6 @@ status_change = Table(
     Column("business_status", String(32)),
     Column("queue", String(32), nullable=False),
     Column("reason", Text),
+    Index(None, "status", "task_id", "at"),
 )
 """Every change of a Task, immutable: its history and timeline, and what its sender is told from."""

@@ -193,6 +193,12 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
+        op.f("ix_task_status_queue_code_due_red_flag_authored_on"),
+        "task",
+        ["status", "queue", "code", "due", "red_flag", "authored_on"],
+        unique=False,
+    )
+    op.create_index(
         op.f("ix_task_status_queue_last_updated_id"), "task", ["status", "queue", "last_updated", "id"], unique=False
     )
     op.create_table(
@@ -208,4 +214,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["task_id"], ["task.id"], name=op.f("fk_status_change_task_id")),
         sa.PrimaryKeyConstraint("task_id", "version", name=op.f("pk_status_change")),
+    )
+    op.create_index(
+        op.f("ix_status_change_status_task_id_at"), "status_change", ["status", "task_id", "at"], unique=False
     )
