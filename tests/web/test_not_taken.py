@@ -304,14 +304,26 @@ def test_the_other_one_is_taken_in_later_beside_the_first(site: Site, app_client
     assert sums(site) == {"received": 2, "refused": 0, "rejected": 0, "review": 2, "routed": 0}
 
 
-def _send_failing_transaction(site: Site) -> None:
+def test_two_of_one_patient_that_are_taken_in_one_after_the_other_share_the_patient(
+    site: Site, app_client: FlaskClient
+) -> None:
+    _send_failing_transaction(site, same_patient=True)
+    take_in(app_client, site)
+    take_in(app_client, site, 1)
+    with site.store.reading() as connection:
+        kinds = list(connection.execute(select(tables.resource.c.type)).scalars())
+    assert (kinds.count("Patient"), kinds.count("Condition")) == (1, 1)
+
+
+def _send_failing_transaction(site: Site, *, same_patient: bool = False) -> None:
     def entry(name: str, resource: dict[str, Any]) -> dict[str, Any]:
         request = {"method": "POST", "url": resource["resourceType"]}
         return {"fullUrl": f"urn:uuid:{name}", "resource": resource, "request": request}
 
     first, other, ill = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2, 3))
+    whom = first if same_patient else other
     sound = referral() | {"subject": {"reference": f"urn:uuid:{first}"}}
-    knee = referral("Right knee pain") | {"subject": {"reference": f"urn:uuid:{other}"}}
+    knee = referral("Right knee pain", status="draft") | {"subject": {"reference": f"urn:uuid:{whom}"}}
     del sound["contained"], knee["contained"], sound["reasonCode"]
     sound["reasonReference"] = [{"reference": f"urn:uuid:{ill}"}]
     condition = {"resourceType": "Condition", "subject": sound["subject"], "code": {"text": "Cervical dystonia"}}

@@ -339,3 +339,10 @@ def test_a_file_is_sent_while_it_is_read(site: Site, app_client: FlaskClient, mo
         parts = iter(response.response)
         first = [next(parts), next(parts), next(parts)]
         assert (len(read_pages), "N0" in "".join(map(str, first))) == (1, True)
+
+
+def test_a_decision_before_the_weeks_asked_for_is_not_counted(site: Site, app_client: FlaskClient) -> None:
+    send(site, referral(), 70 * DAY)
+    decide(site, MONDAY - 60 * DAY)
+    counted = [table(app_client, "waits", f"?weeks={span}")[0][4] for span in (4, 13)]
+    assert counted == ["0", "1"]
