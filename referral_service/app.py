@@ -20,6 +20,7 @@ from referral_service.web import (
     entering,
     faults,
     health,
+    moving,
     not_taken,
     operations,
     overview,
@@ -58,7 +59,7 @@ def application(site: Site) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
-    doors = (submitting, operations, searching, reading, definitions, capability, health)
+    doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
     for room in (*doors, pages, not_taken, entering, overview):
         app.register_blueprint(room.blueprint)
     return app

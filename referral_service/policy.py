@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +34,12 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One site's choices. ``due`` is in business days from first receipt, by assessed priority."""
+    """One site's choices.
+
+    ``due`` is in business days from first receipt, by assessed priority; ``outer_weeks`` the bound until the patient
+    is seen, for the priorities that have one. ``due_soon_days``, ``remind_days`` and ``escalate_days`` are business
+    days; ``holidays`` are days that are none.
+    """
 
     name: str
     version: str
@@ -47,6 +53,11 @@ class Policy:
     attachment_types: frozenset[str]
     attachment_megabytes: int
     due: Mapping[Priority, int]
+    outer_weeks: Mapping[Priority, int]
+    due_soon_days: int
+    remind_days: int
+    escalate_days: int
+    holidays: frozenset[date]
     notice: str
     red_flag_lanes: Mapping[str, Priority]
     contestable: Mapping[str, str]
@@ -59,7 +70,7 @@ class Policy:
 
 _KEYS = {
     *("name", "version", "zone", "adult_from", "transition", "queues", "admit_draft", "languages"),
-    *("retention", "attachments", "due", "red_flags", "contestable"),
+    *("retention", "attachments", "due", "clock", "red_flags", "contestable"),
 }
 
 
@@ -96,7 +107,16 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         rejected_text_days=_of(int, table["retention"]["rejected_text_days"], "retention.rejected_text_days"),
         attachment_types=_attachment_types(table["attachments"]["types"]),
         attachment_megabytes=_of(int, table["attachments"]["megabytes"], "attachments.megabytes"),
-        due={p: _of(int, table["due"][p]["business_days"], f"due.{p}.business_days") for p in Priority},
+        due={p: _days(table["due"][p]["business_days"], f"due.{p}.business_days") for p in Priority},
+        outer_weeks={
+            p: _days(table["due"][p]["outer_weeks"], f"due.{p}.outer_weeks")
+            for p in Priority
+            if "outer_weeks" in table["due"][p]
+        },
+        due_soon_days=_days(table["clock"]["due_soon"], "clock.due_soon"),
+        remind_days=_days(table["clock"]["remind_returned"], "clock.remind_returned"),
+        escalate_days=_days(table["clock"]["escalate_returned"], "clock.escalate_returned"),
+        holidays=_holidays(table["clock"]["holidays"]),
         notice=_of(str, notice, "red_flags.notice"),
         red_flag_lanes={rule: _priority(value, f"red_flags.{rule}") for rule, value in lanes.items()},
         contestable={rule: _of(str, code, f"contestable.{rule}") for rule, code in table["contestable"].items()},
@@ -118,6 +138,19 @@ def _of(kind: type[T], value: Any, key: str) -> T:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise PolicyError(f"{key}: expected {kind.__name__}")
     return value
+
+
+def _days(value: Any, key: str) -> int:
+    if _of(int, value, key) < 0:
+        raise PolicyError(f"{key}: expected no negative number")
+    return int(value)
+
+
+def _holidays(value: Any) -> frozenset[date]:
+    days = _of(list, value, "clock.holidays")
+    if any(not isinstance(day, date) or isinstance(day, datetime) for day in days):
+        raise PolicyError("clock.holidays: expected days, such as 2026-12-25")
+    return frozenset(days)
 
 
 def _priority(value: Any, key: str) -> Priority:

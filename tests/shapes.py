@@ -112,6 +112,31 @@ class Caller:
         wanted = {name: value for name, value in (task | changes).items() if value is not None}
         return self.put(f"Task/{task['id']}", wanted, If_Match=f'W/"{task["meta"]["versionId"]}"')
 
+    def patch(self, task: Resource, *operations: Resource, **headers: str) -> TestResponse:
+        """PATCHes a Task as it was read, with a JSON Patch."""
+        named = {"If_Match": f'W/"{task["meta"]["versionId"]}"', "Content_Type": "application/json-patch+json"}
+        return self._send("PATCH", f"Task/{task['id']}", json.dumps(operations), named | headers)
+
+    def actions(self, task_id: str) -> dict[str, dict[str, list[Any]]]:
+        """The moves that may be made now, by code: each part's values by name."""
+        found: dict[str, dict[str, list[Any]]] = {}
+        for one in self.read(f"Task/{task_id}/$actions")["parameter"]:
+            if one["name"] == "action":
+                parts: dict[str, list[Any]] = {}
+                for part in one["part"]:
+                    parts.setdefault(part["name"], []).append(_value(part))
+                found[parts["code"][0]] = parts
+        return found
+
+    def undo(self, task_id: str, reason: str | None = "Made in error.", **headers: str) -> TestResponse:
+        given = [{"name": "reason", "valueString": reason}] if reason is not None else []
+        return self.post(f"Task/{task_id}/$undo", {"resourceType": "Parameters", "parameter": given}, **headers)
+
+    def reroute(self, task: Resource, queue: str, why: str = "Known there.") -> TestResponse:
+        """PUTs a Task into another queue, with the note that says why."""
+        notes = [*task.get("note", []), {"text": why}]
+        return self.move(task, owner={"reference": f"HealthcareService/{queue}"}, note=notes)
+
     def sums(self) -> dict[str, int]:
         with self.site.store.reading() as connection:
             return ledger.sums(connection)

@@ -23,6 +23,8 @@ DOORS = {
     "click": {"cli", "demo"},
     "fhir": {"fhir"},
     "fhirpathpy": {"fhir"},
+    "jsonpatch": {"intake"},
+    "jsonpointer": {"intake"},
     "orjson": {"fhir", "intake", "web", "store"},
 }
 PURE = {"issues", "policy", "referral", "routing", "decide", "worklist", "coding"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def test_the_shipped_policy_has_a_name_and_a_version() -> None:
             "attachments.types: expected some of application/pdf",
         ),
         ("megabytes = 5", 'megabytes = "5"', "attachments.megabytes: expected int"),
+        ("holidays = []", "holidays = [25]", "clock.holidays: expected days"),
+        ("holidays = []", "holidays = [2026-12-25T00:00:00]", "clock.holidays: expected days"),
+        ("due_soon = 1", "due_soon = -1", "clock.due_soon: expected no negative number"),
+        ("outer_weeks = 18", 'outer_weeks = "18"', "due.routine.outer_weeks: expected int"),
         ('name = "default"', "name = default", "not TOML"),
     ],
 )
@@ -43,6 +48,12 @@ def test_a_wrong_policy_is_refused_with_the_key(tmp_path: Path, before: str, aft
     changed.write_text(text.replace(before, after, 1), "utf-8")
     with pytest.raises(PolicyError, match=words):
         load_policy(changed)
+
+
+def test_the_holidays_of_a_site_are_days(tmp_path: Path) -> None:
+    changed = tmp_path / "policy.toml"
+    changed.write_text(SHIPPED.read_text("utf-8").replace("holidays = []", "holidays = [2026-12-25]"), "utf-8")
+    assert load_policy(changed).holidays == {date(2026, 12, 25)}
 
 
 def test_each_red_flag_rule_has_its_lane_and_each_lane_its_rule() -> None:

@@ -19,9 +19,14 @@ from referral_service.coding.lexicon import Entry, Match, Trigger
 from referral_service.coding.text import LOOKS_BACK, Sentence
 from referral_service.referral import Assertion
 
-_ORDER = ("negated", "family", "historical", "general", "unclear", "suspected")
+_ORDER = ("withdrawn", "negated", "family", "historical", "general", "unclear", "suspected")
 _PERSONS = frozenset({"her", "hers", "him", "his", "my", "your", "our", "this", "mr", "mrs", "ms", "who", "old"})
 """Words that show, beside the triggers for the patient, that a sentence is about somebody."""
+_KNOWN = "known"
+"""What was diagnosed years ago is there still."""
+_UNTAKEN = "untaken"
+"""Said only of a medicine: "never on neuroleptics"."""
+_LABELS = frozenset({"diagnosis", "diagnosed", "diagnoses", "dx", "label", "labelled", "labeled"})
 _UNCLEAR = {"general": Assertion.AFFIRMED, "unclear": Assertion.SUSPECTED}
 _PLAIN = "affirmed:plain"
 _ENDS, _GOES_ON = frozenset({"stop", "self"}), frozenset({"join", "after"})
@@ -89,7 +94,11 @@ def mentions_in(sentence: Sentence, matches: Sequence[Match], number: int) -> li
 def _resolve(rules: dict[str, str], current: bool, general: str) -> tuple[Assertion, str, bool]:
     if not rules and not general:
         return Assertion.AFFIRMED, _PLAIN, True
-    if "history" in rules and not current:
+    if _UNTAKEN in rules:
+        return Assertion.NEGATED, rules[_UNTAKEN], True
+    if "affirmed" in rules:  # "father has it, as does he"; "dystonia: yes"
+        rules = {name: rule for name, rule in rules.items() if name not in ("family", "affirmed")}
+    if "history" in rules and not current and _KNOWN not in rules:
         rules.setdefault("historical", rules["history"])
     if general:
         rules["general"] = general
@@ -97,6 +106,8 @@ def _resolve(rules: dict[str, str], current: bool, general: str) -> tuple[Assert
         if name in rules:
             if name in _UNCLEAR:
                 return _UNCLEAR[name], rules[name], False
+            if name == "withdrawn":
+                return Assertion.NEGATED, rules[name], True
             return Assertion(name), rules[name], True
     return Assertion.AFFIRMED, _PLAIN, True
 
@@ -116,6 +127,10 @@ def _of(match: Match, direction: str) -> list[Trigger]:
     if match.entry is None or direction not in match.entry.directions:
         return []
     return [trigger for trigger in match.entry.triggers if trigger.direction == direction]
+
+
+def _is_drug(match: Match) -> bool:
+    return match.entry is not None and match.entry.drug is not None
 
 
 class _Forward:
@@ -145,7 +160,9 @@ class _Forward:
         for trigger in match.entry.triggers:
             if trigger.direction == "before":
                 self.open(trigger, match.last)
-            elif trigger.direction == "relative" and not self.is_informant(at):
+            elif (trigger.direction == "relative" and not self.is_informant(at)) or (
+                trigger.direction == "of-whom" and at and _has(self.matches[at - 1], "relative")
+            ):
                 self.active["family"] = _Active(trigger.rule, len(self.sentence), len(self.sentence))
             elif trigger.direction == "self":
                 self.active.clear()
@@ -160,6 +177,7 @@ class _Forward:
         if trigger.assertion == "affirmed":
             for name in ("suspected", "history", "historical"):
                 self.active.pop(name, None)
+            self.active[_KNOWN] = _Active(trigger.rule, _BEFORE_REACH, last + _BEFORE_REACH)
             return
         reach = trigger.reach or (len(self.sentence) if trigger.assertion == "family" else _BEFORE_REACH)
         self.active[trigger.assertion] = _Active(trigger.rule, reach, last + reach)
@@ -168,7 +186,7 @@ class _Forward:
         if self.questioned:
             self.said.setdefault(at, {})["suspected"] = self.questioned
         for name, active in self.active.items():
-            if match.first <= active.until:
+            if match.first <= active.until and (name != _UNTAKEN or _is_drug(match)):
                 self.said.setdefault(at, {})[name] = active.rule
                 if match.entry is not None and match.entry.meanings:
                     active.until = match.last + active.reach
@@ -184,7 +202,7 @@ class _Forward:
         if sign == "(":
             self.outer.append({n: _Active(a.rule, a.reach, a.until) for n, a in self.active.items()})
         elif sign == ")":
-            self.active = self.outer.pop() if self.outer else {}
+            self.active = self.outer.pop() if self.outer else self.active
         elif sign in ":-":
             if not (at and self.is_heading(at - 1)):
                 self.active = {name: a for name, a in self.active.items() if name == "family" and sign == "-"}
@@ -203,7 +221,7 @@ class _Forward:
         segment, last = self.segments[here], self.segments[here - 1] if here else _Segment()
         kept: dict[str, _Active] = {}
         for name, active in self.active.items():
-            if name == "family" or self.goes_on[here] or (segment.is_bare and last.items):
+            if name in ("family", _UNTAKEN) or self.goes_on[here] or (segment.is_bare and last.items):
                 active.until = max(active.until, self.matches[at].first + active.reach)
                 kept[name] = active
             elif name == "negated" and segment.starts_with_item and (segment.is_bare or last.items):
@@ -219,6 +237,8 @@ class _Backward:
         self.active: dict[str, _Active] = {}
         self.fresh = False
         self.used = False
+        self.names_a_label = any(word.text in _LABELS for word in sentence)
+        """Only what was called a diagnosis is taken back; a medicine is withdrawn too."""
 
     def sweep(self) -> None:
         for at in range(len(self.matches) - 1, -1, -1):
@@ -236,12 +256,27 @@ class _Backward:
         if entry.directions & _ENDS and "after" not in entry.directions:
             self.active.clear()
         for trigger in entry.triggers:
-            if trigger.direction == "after" or (trigger.direction == "relative" and self.is_named_after(at)):
+            if self.looks_back(trigger, at):
                 self.open(trigger, match)
         if entry.meanings or entry.causes or entry.site:
             self.mark(at, match, counts=bool(entry.meanings))
         elif self.used and not entry.directions & _GOES_ON:
             self.active.clear()
+
+    def looks_back(self, trigger: Trigger, at: int) -> bool:
+        """ "dystonia was ruled out", "dystonia (mother)", "dystonia: no"."""
+        if trigger.direction == "relative":
+            return self.is_named_after(at)
+        if trigger.direction == "answer":
+            return self.is_answer(at)
+        return trigger.direction == "after" and (trigger.assertion != "withdrawn" or self.names_a_label)
+
+    def is_answer(self, at: int) -> bool:
+        """The last word of a sentence, after a sign: "dystonia: no", "dystonia, I think"."""
+        first = self.matches[at].first
+        if at and self.sentence[first - 1].text in ("i", "we"):
+            first -= 1
+        return at + 1 == len(self.matches) and bool(self.sentence[first].before.strip("/"))
 
     def open(self, trigger: Trigger, match: Match) -> None:
         close = trigger.rule.split(":", 1)[1] in _CLOSE

@@ -55,14 +55,17 @@ class Surroundings:
     def course(self, sentence: int) -> str:
         return self.courses.get(sentence, "")
 
-    def nearest_site(self, mention: Mention) -> Site | None:
-        sites = self.sites.get(mention.sentence)
-        if not sites:
-            return None
+    def has_gene(self, sentence: int) -> bool:
+        """A gene or an inherited cause is named in the sentence of the finding."""
+        return any(_is(cause, "genetic") for cause in self.causes.get(sentence, ()))
+
+    def sites_near(self, mention: Mention) -> list[Site]:
+        """The nearest site of the same sentence."""
+        sites = self.sites.get(mention.sentence, [])
         at = bisect(sites, mention.word, key=lambda site: site.word)
         near = [site for site in sites[max(at - 1, 0) : at + 1] if abs(site.word - mention.word) <= _NEAR_SITE]
         best = min(near, key=lambda site: abs(site.word - mention.word), default=None)
-        return Site(*best.entry.site) if best is not None and best.entry.site is not None else None
+        return [Site(*best.entry.site)] if best is not None and best.entry.site is not None else []
 
 
 def _course(causes: Iterable[Mention]) -> str:

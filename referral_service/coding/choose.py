@@ -18,6 +18,7 @@ from referral_service.policy import Policy
 from referral_service.referral import Alternative, Assertion, Certainty, CodePair, Fact, Place, WhyNot
 
 _DRUG, _GENETIC, _OTHER, _UNSPECIFIED = "G24.0", "G24.1", "G24.8", "G24.9"
+_FACE, _EYELIDS = "G24.4", "G24.5"
 _RANKS = {"G24.02": 0, "G24.01": 0, "G24.09": 0, "G24.1": 2, "G24.3": 3, "G24.4": 3, "G24.5": 3, "G24.2": 4, "G24.8": 5}
 _LAST = 6
 
@@ -69,12 +70,17 @@ def candidates_of(readings: Sequence[FactReading], policy: Policy) -> list[Candi
     candidates: list[Candidate] = []
     for reading in readings:
         around = Surroundings(reading.text.mentions if reading.text else ())
-        beside = (*named.get(reading.fact.concept, ()), *sites)
+        beside = (*(_one_site(named.get(reading.fact.concept, ())) if reading.fact.coding is not None else ()), *sites)
         for found in reading.found:
             candidate = _candidate(found, around, beside, policy, len(candidates)) if found.is_current else None
             if candidate is not None:
                 candidates.append(candidate)
     return candidates
+
+
+def _one_site(sites: Sequence[Site]) -> Sequence[Site]:
+    """Words beside a code narrow it when they name one place, and not when they are a tour of the body."""
+    return sites[:1] if len({site.code for site in sites}) == 1 else ()
 
 
 def _candidate(
@@ -108,7 +114,11 @@ def _by_drug(plain: Candidate, course: str, policy: Policy) -> Candidate:
 
 def _narrowed(plain: Candidate, around: Surroundings, sites: Sequence[Site]) -> Candidate:
     mention = plain.found.mention
-    site = (around.nearest_site(mention) if mention else None) or next(iter(sites), None)
+    if mention is not None:
+        sites = around.sites_near(mention) or sites
+    site = next(iter(sites), None)
+    if plain.broad and plain.code == _OTHER and mention is not None and around.has_gene(mention.sentence):
+        return plain._replace(code=_GENETIC, broad=False, contested=True, alternatives=(_OTHER,))
     if plain.code != _UNSPECIFIED:
         focal = plain.broad and "focal" in (plain.found.text or "").lower()
         fits = focal and site is not None and is_narrowing(site)
@@ -134,9 +144,9 @@ def _narrowed(plain: Candidate, around: Surroundings, sites: Sequence[Site]) -> 
 def choose(candidates: Sequence[Candidate], readings: Iterable[FactReading], vocabulary: Vocabulary) -> Choice:
     """The winner of the stated order; the others, and what coders could defend instead, are alternatives."""
     ranked = sorted(candidates, key=lambda candidate: candidate.key)
-    best = ranked[0]
+    best = _whole_face(ranked)
     same = [(code, c.why_not) for c in ranked if c.code == best.code for code in c.alternatives]
-    others = [(c.code, _why_not(c, best)) for c in ranked[1:] if c.code != _UNSPECIFIED]
+    others = [(c.code, _why_not(c, best)) for c in ranked if c.code not in (_UNSPECIFIED, best.code)]
     codes: dict[str, WhyNot] = {}
     for code, why in (*same, *others):
         if code != best.code and code in vocabulary.pairs:
@@ -152,6 +162,13 @@ def choose(candidates: Sequence[Candidate], readings: Iterable[FactReading], voc
     )
 
 
+def _whole_face(ranked: Sequence[Candidate]) -> Candidate:
+    """Eyelids and jaw together are Meige's syndrome (ICD-10-CM Index: Meige, syndrome, G24.4)."""
+    best = ranked[0]
+    faces = [c for c in ranked if c.code == _FACE and c.is_suspected == best.is_suspected]
+    return faces[0] if best.code == _EYELIDS and faces else best
+
+
 def _why_not(other: Candidate, best: Candidate) -> WhyNot:
     """In which part of the order another finding comes after the one that was chosen."""
     if other.is_suspected and not best.is_suspected:
@@ -164,9 +181,21 @@ def _certainty(best: Candidate, ranked: Sequence[Candidate]) -> Certainty:
     if best.is_suspected:
         return Certainty.SUSPECTED
     if best.from_text:
-        return Certainty.CONFIRMED
+        return Certainty.SUSPECTED if _is_doubted(best, ranked) else Certainty.CONFIRMED
     said = [c for c in ranked if c.from_text and (c.code == best.code or c.generic or c.broad)]
     return Certainty.SUSPECTED if said and all(c.is_suspected for c in said) else Certainty.CONFIRMED
+
+
+def _is_doubted(best: Candidate, ranked: Sequence[Candidate]) -> bool:
+    """A sign or a lay name ("laterocollis", "yips") stands beside the doubt whether it is a dystonia."""
+    if _names_it(best):
+        return False
+    beside = [c for c in ranked if c.is_suspected and c.found.fact == best.found.fact and _names_it(c)]
+    return any(c.code == best.code or c.generic or c.broad for c in beside)
+
+
+def _names_it(candidate: Candidate) -> bool:
+    return "ystoni" in (candidate.found.text or "")
 
 
 def _conflicts(ranked: Sequence[Candidate]) -> bool:

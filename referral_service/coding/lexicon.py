@@ -125,7 +125,7 @@ class Lexicon:
 
     def _look_up(self, word: str) -> str | None:
         typos = self._typos
-        if word in typos.words or not typos.might_mean(word) or is_known_word(word):
+        if not typos.might_mean(word) or (word not in typos.words and is_known_word(word)):
             return None
         return typos.meant(word)
 
@@ -183,7 +183,7 @@ class Typos:
     def meant(self, word: str) -> str | None:
         for short in (word, *_shorter(word)):
             for target in self.shorter.get(short, ()):
-                if _is_one_slip(word, target):
+                if target != word and _is_one_slip(word, target):
                     return target
         return None
 

@@ -10,13 +10,15 @@ from referral_service.coding import words
 from referral_service.coding.assertion import Mention, mentions_in
 from referral_service.coding.codes import read_code, resolve
 from referral_service.coding.concepts import Kind, Meaning, Vocabulary
-from referral_service.coding.lexicon import Match, lexicon_of
-from referral_service.coding.text import Sentence, sentences
+from referral_service.coding.context import in_context
+from referral_service.coding.elsewhere import is_plain, other_field
+from referral_service.coding.lexicon import Entry, Match, lexicon_of
+from referral_service.coding.text import sentences
 from referral_service.policy import Policy
 from referral_service.referral import Assertion, Evidence, Fact, Place
 
-_SILENT = frozenset({Kind.ELSEWHERE, Kind.CONTEXT})
-_CONTEXT_OF = {"neck": "neck", "drug-context": "drug", "parkinson": "parkinson"}
+_AROUND = 25
+_CONTEXT_OF = {"neck": "neck", "gut": "gut", "drug-context": "drug", "parkinson": "parkinson"}
 """Kinds of ``data/causes.tsv`` -> the context that they give to an ambiguous term."""
 _ORDER = (Assertion.AFFIRMED, Assertion.SUSPECTED, Assertion.HISTORICAL, Assertion.FAMILY, Assertion.NEGATED)
 
@@ -86,33 +88,23 @@ def read_text(text: str, declared: str | None, vocabulary: Vocabulary, policy: P
     lexicon = lexicon_of(vocabulary)
     split = sentences(text)
     matched = [lexicon.matches(sentence) for sentence in split]
-    kinds = words.classes_of(word.text for sentence in split for word in sentence)
-    tongue = words.tongue(kinds, declared)
+    classes = [words.classes_of(word.text for word in sentence) for sentence in split]
+    tongue = words.tongue(list(_unread(matched, classes)), declared)
     if tongue is words.Tongue.OTHER or (tongue is words.Tongue.ENGLISH and "en" not in policy.languages):
         return TextReading(text, is_foreign=True)
     mentions = [m for n, (s, f) in enumerate(zip(split, matched, strict=True)) for m in mentions_in(s, f, n)]
-    other = _other(split, matched, mentions) if kinds else None
-    return TextReading(text, tuple(mentions), is_plain=words.is_plain(kinds), other=other)
+    mentions = in_context(text, split, matched, mentions)
+    meant = _Meant(text, mentions, vocabulary, policy)
+    other = other_field(split, matched, mentions, meant.of)
+    return TextReading(text, tuple(mentions), is_plain=is_plain(split, classes), other=other)
 
 
-def _other(
-    split: Sequence[Sentence], matched: Sequence[Sequence[Match]], mentions: Sequence[Mention]
-) -> tuple[int, int] | None:
-    """The span that shows another field of medicine, when nothing in the text points to dystonia."""
-    if any(meaning.kind not in _SILENT for mention in mentions for meaning in mention.entry.meanings):
-        return None
-    trap = next((m for m in mentions for meaning in m.entry.meanings if meaning.kind is Kind.ELSEWHERE), None)
-    left = [s[at] for s, found in zip(split, matched, strict=True) for m in found if not _is_silent(m)
-            for at in range(m.first, m.last + 1)]  # fmt: skip
-    kinds = words.classes_of(word.text for word in left)
-    if trap is not None:
-        return (trap.start, trap.end) if words.is_foreseen(kinds) else None
-    at = words.first_of_another_field(kinds)
-    return None if at is None else (left[at].start, left[at].end)
-
-
-def _is_silent(match: Match) -> bool:
-    return match.entry is not None and any(meaning.kind in _SILENT for meaning in match.entry.meanings)
+def _unread(matched: Sequence[Sequence[Match]], classes: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The classes of the words that are not part of a known phrase: a phrase is English whatever its words are."""
+    for found, kinds in zip(matched, classes, strict=True):
+        for match in found:
+            is_phrase = match.entry is not None and match.last > match.first and bool(match.entry.meanings)
+            yield from ("en",) if is_phrase else kinds[match.first : match.last + 1]
 
 
 def read_fact(fact: Fact, vocabulary: Vocabulary, policy: Policy) -> FactReading:
@@ -172,13 +164,13 @@ def _found_in(
     fact: Fact, expression: str, text: TextReading, vocabulary: Vocabulary, policy: Policy
 ) -> Iterator[Found]:
     stance = _asserted(fact, None)
-    meant = _Meant(text.mentions, vocabulary, policy)
+    meant = _Meant(text.text, text.mentions, vocabulary, policy)
     for mention in text.mentions:
         if not mention.entry.meanings:
             continue
         assertion = stronger(mention.assertion, stance)
         rule = mention.rule if assertion is mention.assertion else f"stance:{assertion}"
-        for meaning in meant.of(mention):
+        for meaning in meant.of(mention.entry):
             yield Found(
                 fact, expression, meaning, assertion, rule, mention.clear or assertion is not mention.assertion,
                 mention.start, mention.end, text.text[mention.start : mention.end], mention,
@@ -188,18 +180,20 @@ def _found_in(
 class _Meant:
     """What the phrases of one text stand for: an ambiguous abbreviation only beside words that support it."""
 
-    def __init__(self, mentions: Sequence[Mention], vocabulary: Vocabulary, policy: Policy) -> None:
+    def __init__(self, text: str, mentions: Sequence[Mention], vocabulary: Vocabulary, policy: Policy) -> None:
         self.vocabulary, self.policy = vocabulary, policy
         self.contexts = {_CONTEXT_OF[kind] for m in mentions for kind, _ in m.entry.causes if kind in _CONTEXT_OF}
         if any(mention.entry.drug is not None and mention.entry.drug.strong for mention in mentions):
             self.contexts.add("drug")
+        if any(_moves_the_head(mention, text) for mention in mentions):
+            self.contexts.add("neck")
         self.known: dict[int, list[Meaning]] = {}
 
-    def of(self, mention: Mention) -> list[Meaning]:
+    def of(self, entry: Entry) -> list[Meaning]:
         """The same phrase means the same throughout a text."""
-        phrase = id(mention.entry)
+        phrase = id(entry)
         if phrase not in self.known:
-            self.known[phrase] = self._meant(mention.entry.meanings)
+            self.known[phrase] = self._meant(entry.meanings)
         return self.known[phrase]
 
     def _meant(self, meanings: Sequence[Meaning]) -> list[Meaning]:
@@ -211,6 +205,14 @@ class _Meant:
         resolved = [resolve(meaning, self.policy.contestable, self.vocabulary) for meaning in meanings]
         first = {meaning.finding: meaning for meaning in reversed(resolved)}
         return list(reversed(first.values()))
+
+
+def _moves_the_head(mention: Mention, text: str) -> bool:
+    """A movement is described and the head or neck named within a few words."""
+    if not any(meaning.kind is Kind.MOVEMENT for meaning in mention.entry.meanings):
+        return False
+    around = text[max(mention.start - _AROUND, 0) : mention.end + _AROUND].lower()
+    return any(word in around for word in ("head", "neck", "chin"))
 
 
 def _is_bare_dyskinesia(meaning: Meaning) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -59,7 +60,11 @@ def read_vocabulary(folder: Traversable) -> Vocabulary:
             terms.setdefault(key_of(designation["value"]), []).append(_dystonia(concept, designation))
     for concept in findings["concept"]:
         for designation in concept.get("designation", ()):
-            terms.setdefault(key_of(designation["value"]), []).append(found[concept["code"]])
+            context = _first(_values(designation, "extension"), "term-context")
+            meaning = found[concept["code"]]
+            terms.setdefault(key_of(designation["value"]), []).append(
+                replace(meaning, context=context) if context else meaning
+            )
     named = {term: meanings[0] for term, meanings in terms.items() if meanings[0].kind is Kind.DYSTONIA}
     return Vocabulary(
         terms={term: tuple(meanings) for term, meanings in terms.items()},

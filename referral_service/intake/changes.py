@@ -13,14 +13,16 @@ from referral_service.fhir import writer
 from referral_service.fhir.bundle import Entry, Resource
 from referral_service.fhir.canonical import canonical_hash
 from referral_service.fhir.parse import dump
-from referral_service.fhir.writer import Stamp, decided_task, owner, served
+from referral_service.fhir.writer import Stamp, decided_task, served
+from referral_service.fhir.writer import moves as written
+from referral_service.intake.applying import Fields, Moving, apply, enter, pauses, position_of, read_resource, write
+from referral_service.intake.correcting import birth_date_of, decided_by_hand, is_in_human_hands, own_tags
 from referral_service.intake.course import Course
 from referral_service.intake.deciding import Decided, decide_entry, located
 from referral_service.intake.draft import Draft, Replacement
 from referral_service.intake.evidence import records_of
 from referral_service.intake.referrals import served_referral, task_subject
 from referral_service.intake.rows import (
-    add_change,
     add_key,
     add_provenance,
     referral_columns,
@@ -31,12 +33,21 @@ from referral_service.intake.rows import (
 from referral_service.intake.site import Answer, Became, failed
 from referral_service.intake.subject import Subject, awaited_identifier, identifier_pairs
 from referral_service.issues import FaultKind, Issue, error
-from referral_service.referral import Disposition, Queue
-from referral_service.store import lookups, tables
+from referral_service.referral import Disposition
+from referral_service.store import lookups, tables, tasks
 from referral_service.store.engine import Connection
 from referral_service.store.lookups import referral_with_task
 from referral_service.store.writes import bounded, move_ledger
-from referral_service.worklist import FINAL, Position, due_on, position_on_cancel
+from referral_service.worklist import (
+    FINAL,
+    MORE_INFORMATION,
+    WITHDRAWN,
+    Actor,
+    Role,
+    Takes,
+    due_on,
+    position_on_cancel,
+)
 
 Row = Mapping[str, Any]
 CANCELS = frozenset({"revoked", "entered-in-error"})
@@ -66,7 +77,9 @@ def update(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
     patient = course.patient(subject)
     if _is_another(course, row, subject, patient):
         return failed(FaultKind.BUSINESS_RULE, _subject_changed())
-    decided = decide_again(course, row, entry, subject, patient)
+    moving = Moving(task, read_resource(task["content"]), position_of(task, row["status"]))
+    _reply(draft, moving, row)
+    decided = decide_again(course, row, entry, subject, patient, moving)
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
     course.assign_patient(entry, subject, f"Patient/{row['patient_id']}" if row["patient_id"] else None)
@@ -75,7 +88,7 @@ def update(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
         return failed(FaultKind.CONFLICT, _placer_of_another(key.referral_id))
     if decided.placer and key is None:
         add_key(draft, "placer", decided.placer, decided.content_hash, referral_id)
-    answer = write_again(course.connection, draft, decided, row, task)
+    answer = write_again(course.connection, draft, decided, row, moving, sender(draft))
     return replace(answer, issues=(*answer.issues, *course.remarks_of(entry)))
 
 
@@ -89,12 +102,44 @@ def _placer_of_another(referral_id: str | None) -> Issue:
     return error("conflict", "other-content", words, "ServiceRequest.identifier")
 
 
+def sender(draft: Draft) -> Actor:
+    """Who sends, as the one who moves a Task by it."""
+    client = draft.incoming.client
+    return Actor(client, client, frozenset({Role.PLACER}), frozenset(), client)
+
+
+def _reply(draft: Draft, task: Moving, row: Row) -> None:
+    """What was sent answers the question that the Task waits for, and takes a wish to cancel back."""
+    reason = written.own_code(task.content.get("statusReason"), "status-reason")
+    if task.position.status == "on-hold" and reason == MORE_INFORMATION:
+        _step(draft, task, "resume", {})
+    if row["status"] in CANCELS and task.position.business_status == "cancellation-requested":
+        _step(draft, task, "set-business-status", {})
+
+
+def _step(draft: Draft, task: Moving, code: str, fields: Fields) -> None:
+    policy = draft.site.policy
+    today = draft.incoming.at.astimezone(policy.zone).date()
+    apply(task, code, fields, sender(draft), draft.incoming.instant, today, policy)
+
+
 def decide_again(
-    course: Course, row: Row, entry: Entry, subject: Subject, patient: Resource | None, *, taken_in: bool = False
+    course: Course,
+    row: Row,
+    entry: Entry,
+    subject: Subject,
+    patient: Resource | None,
+    task: Moving,
+    *,
+    taken_in: bool = False,
 ) -> Decided:
-    """The same decision function, on the day of first receipt, as one that stands in a queue already."""
+    """The same decision function, on the day of first receipt, as one that stands in a queue already.
+
+    What humans have decided before stands over it.
+    """
     before = orjson.loads(row["decision_input"])
-    return decide_entry(
+    corrections = tasks.corrections(course.connection, row["id"])
+    decided = decide_entry(
         course.site,
         course.envelope,
         entry,
@@ -105,21 +150,28 @@ def decide_again(
         open_elsewhere=before["open_elsewhere"],
         already_taken=True,
         taken_in=taken_in,
+        birth_date=birth_date_of(corrections),
     )
+    if decided.decision.disposition is Disposition.REJECTED:
+        return decided
+    queue = task.position.queue if is_in_human_hands(task) else None
+    return decided_by_hand(decided, corrections, queue, course.site)
 
 
-def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row, task: Row) -> Answer:
+def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row, task: Moving, actor: Actor) -> Answer:
     """A changed decision is a new version of the referral; its Task follows, but never over a human's decision."""
     stamp = Stamp(row["id"], row["version"] + 1, draft.incoming.instant)
-    resource, text = served_referral(draft, decided, stamp, _own_tags(row))
+    resource, text = served_referral(draft, decided, stamp, own_tags(row))
     values = referral_columns(draft, decided, resource, text)
     values |= {"received_id": draft.received_id, "path": decided.entry.path}
     draft.replacements.append(Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values))
     draft.add_tokens("ServiceRequest", row["id"], referral_tokens(resource, decided.awaiting))
-    _task_follows(draft, decided, resource, task)
-    add_provenance(draft, row["id"], task["id"], decided.decision, "UPDATE")
+    in_human_hands = is_in_human_hands(task)
+    _task_follows(draft, decided, resource, task, actor)
+    task_id = task.row["id"]
+    add_provenance(draft, row["id"], task_id, decided.decision, "UPDATE")
     issues = located(decided.decision.issues, decided.entry)
-    if not is_in_human_hands(task):
+    if not in_human_hands:
         move_ledger(connection, row["id"], decided.decision.disposition, told(issues))
     return Answer(
         Became.UPDATED,
@@ -129,41 +181,20 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
         stamp.version,
         stamp.last_updated,
         text,
-        task["id"],
+        task_id,
     )
 
 
-def _own_tags(row: Row) -> list[Resource]:
-    """The tags that stand on a stored referral: whoever reads it and sends it back sends them along."""
-    listed: list[Resource] = orjson.loads(row["content"])["meta"].get("tag", [])
-    ours = {writer.own_system(name) for name in ("queue", "certainty", "flag")}
-    codes = writer.decided_codings(row["decision"])
-    return [tag for tag in listed if tag.get("system") in ours or tag in codes]
-
-
-def is_in_human_hands(task: Row) -> bool:
-    """Whether a human has chosen the queue or taken the Task up; the machine then leaves it where it is."""
-    return bool(task["by_hand"]) or task["status"] != "requested"
-
-
-def _task_follows(draft: Draft, decided: Decided, resource: Resource, task: Row) -> None:
+def _task_follows(draft: Draft, decided: Decided, resource: Resource, task: Moving, actor: Actor) -> None:
     site, decision = draft.site, decided.decision
-    queue = Queue(task["queue"]) if is_in_human_hands(task) or decision.queue is None else decision.queue
-    stamp = Stamp(task["id"], task["version"] + 1, draft.incoming.instant)
-    written = decided_task(orjson.loads(task["content"]), decision, site.policy.notice, site.code_versions)
+    assert decision.queue is not None
+    enter(task, decision.queue)
+    task.content = decided_task(task.content, decision, site.policy.notice, site.code_versions)
     subject = task_subject(draft, decided, resource)
-    due = due_on(decided.given.received_on, decision.assessed_priority, site.policy).isoformat()
-    written |= {"owner": owner(queue), "restriction": {"period": {"end": due}}, **({"for": subject} if subject else {})}
-    restamp(written, stamp)
-    values = task_columns(draft, decided, writer.typed(written)) | {"queue": queue}
-    draft.replacements.append(Replacement(tables.task, task["id"], task["version"], "Task", values))
-    add_change(draft, stamp, status=task["status"], business_status=task["business_status"], queue=queue)
-
-
-def restamp(task: Resource, stamp: Stamp) -> None:
-    """A new version of a Task carries the time of its change twice, as FHIR asks."""
-    task["meta"] = {**task["meta"], "versionId": str(stamp.version), "lastUpdated": stamp.last_updated}
-    task["lastModified"] = stamp.last_updated
+    due = due_on(decided.given.received_on, decision.assessed_priority, site.policy, pauses(task.content))
+    task.content |= {"restriction": {"period": {"end": due.isoformat()}}, **({"for": subject} if subject else {})}
+    task.columns |= task_columns(draft, decided, task.content)
+    write(draft, task, actor)
 
 
 def _is_another(course: Course, row: Row, subject: Subject, patient: Resource | None) -> bool:
@@ -213,12 +244,16 @@ def cancel(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
         return replace(current_answer(row, Became.REPLAYED, task["id"]), issues=())
     if _is_surely_another(course, row, subject):
         return failed(FaultKind.BUSINESS_RULE, _subject_changed())
-    position = Position(task["status"], Queue(task["queue"]), task["held_from"], assignee=task["assignee"])
-    after = position_on_cancel(position)
+    moving = Moving(task, read_resource(task["content"]), position_of(task))
+    after = position_on_cancel(moving.position)
     if after is None:
         return failed(FaultKind.CONFLICT, _final(task))
     answer = _revoked(draft, entry, row, task["id"])
-    _cancel_task(draft, task, after)
+    if after.status == "cancelled":
+        _step(draft, moving, "cancel", {Takes.REASON: WITHDRAWN})
+    else:
+        _step(draft, moving, "set-business-status", {Takes.BUSINESS_STATUS: "cancellation-requested"})
+    write(draft, moving, sender(draft))
     return answer
 
 
@@ -251,37 +286,6 @@ def _masked(resource: Resource) -> Resource:
         "status": "entered-in-error",
         "subject": {"display": "masked: entered in error"},
     }
-
-
-def _cancel_task(draft: Draft, task: Row, after: Position) -> None:
-    stamp = Stamp(task["id"], task["version"] + 1, draft.incoming.instant)
-    written = orjson.loads(task["content"])
-    restamp(written, stamp)
-    written["status"] = after.status
-    reason: Resource | None = None
-    if after.status == "cancelled":
-        reason = {"coding": [{"system": writer.own_system("status-reason"), "code": "withdrawn-by-sender"}]}
-        written["statusReason"] = reason
-    if after.business_status:
-        coding = {"system": writer.own_system("business-status"), "code": after.business_status}
-        written["businessStatus"] = {"coding": [coding]}
-    values = {
-        "last_updated": stamp.last_updated,
-        "content": dump(writer.typed(written)).decode(),
-        "status": after.status,
-        "business_status": after.business_status or task["business_status"],
-        "held_from": after.held_from,
-    }
-    draft.replacements.append(Replacement(tables.task, task["id"], task["version"], "Task", values))
-    add_change(
-        draft,
-        stamp,
-        status=after.status,
-        business_status=after.business_status,
-        queue=task["queue"],
-        reason=dump(reason).decode() if reason else None,
-        actor=draft.incoming.client,
-    )
 
 
 def _final(task: Row) -> Issue:

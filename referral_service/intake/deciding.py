@@ -16,7 +16,7 @@ from referral_service.fhir.reader import placer_identifier, read_patient, read_r
 from referral_service.intake.site import Site
 from referral_service.intake.subject import Subject, identifier_pairs
 from referral_service.issues import Issue
-from referral_service.referral import Decision, DecisionInput
+from referral_service.referral import Decision, DecisionInput, PatientFacts
 from referral_service.store.lookups import Known
 
 
@@ -33,7 +33,11 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A referral with the decision made on it, before anything is written."""
+    """A referral with the decision made on it, before anything is written.
+
+    Where humans have corrected it (``corrections``, the newest of each kind), ``decision`` is theirs and ``machine``
+    what the machine alone decided.
+    """
 
     entry: Entry
     subject: Subject
@@ -43,6 +47,8 @@ class Decided:
     placer: str | None
     awaiting: tuple[str, ...]
     """Names of the Patient and the records that are not here yet."""
+    machine: Decision | None = None
+    corrections: tuple[Mapping[str, Any], ...] = ()
 
 
 def decide_entry(
@@ -57,13 +63,17 @@ def decide_entry(
     open_elsewhere: bool,
     already_taken: bool = False,
     taken_in: bool = False,
+    birth_date: str | None = None,
 ) -> Decided:
-    """Pure: the same referral, patient and day give the same decision at every door."""
+    """Pure: the same referral, patient and day give the same decision at every door.
+
+    ``birth_date`` is what a human has made sure of, whatever the sender's Patient says.
+    """
     beside = [*records_of_subject(envelope, entry), *records.found.values()]
     score, wishes = completeness(entry.resource, [*beside, *([patient] if patient is not None else [])])
     given = DecisionInput(
         referral=replace(read_referral(envelope, entry, records.found), completeness=score, wishes=tuple(wishes)),
-        patient=read_patient(patient) if patient is not None else None,
+        patient=_patient_facts(patient, birth_date),
         received_on=received_on,
         open_elsewhere=open_elsewhere,
         already_taken=already_taken,
@@ -78,6 +88,13 @@ def decide_entry(
         placer=placer_identifier(entry.resource),
         awaiting=(*subject.awaiting, *records.awaiting),
     )
+
+
+def _patient_facts(patient: Resource | None, birth_date: str | None) -> PatientFacts | None:
+    facts = read_patient(patient) if patient is not None else None
+    if birth_date is None:
+        return facts
+    return replace(facts or PatientFacts(None, deceased=False), birth_date=birth_date)
 
 
 def located(issues: Iterable[Issue], entry: Entry) -> tuple[Issue, ...]:

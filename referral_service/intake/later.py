@@ -14,6 +14,7 @@ import orjson
 from referral_service.fhir.bundle import Entry, Resource
 from referral_service.fhir.records import EVIDENCE
 from referral_service.intake import changes
+from referral_service.intake.applying import Moving, position_of, read_resource
 from referral_service.intake.course import Course, begin
 from referral_service.intake.draft import Draft
 from referral_service.intake.reading import read
@@ -25,7 +26,7 @@ from referral_service.store import lookups, tables
 from referral_service.store.engine import UNAVAILABLE, Connection
 from referral_service.store.lookups import referral_with_task
 from referral_service.store.writes import Overtaken, bounded, overtaking
-from referral_service.worklist import FINAL
+from referral_service.worklist import FINAL, machine
 
 log = logging.getLogger("referral_service")
 _AWAITED = EVIDENCE | {"Patient"}
@@ -88,12 +89,13 @@ def reconsider(site: Site, client: str, referral_id: str, request_id: str, at: d
         course.draft.assigned[id(entry.resource)] = f"ServiceRequest/{referral_id}"
         course.assign_patient(entry, subject, f"Patient/{row['patient_id']}" if row["patient_id"] else None)
         taken_in = bool(orjson.loads(row["decision_input"])["taken_in"])
-        decided = changes.decide_again(course, row, entry, subject, patient, taken_in=taken_in)
+        moving = Moving(task, read_resource(task["content"]), position_of(task, row["status"]))
+        decided = changes.decide_again(course, row, entry, subject, patient, moving, taken_in=taken_in)
         if {bounded(name) for name in decided.awaiting} == awaited:
             return
         if decided.decision.disposition is Disposition.REJECTED:
             return  # by a policy that is newer than the referral: what stands in a queue is not sent away unseen
-        changes.write_again(connection, course.draft, decided, row, task)
+        changes.write_again(connection, course.draft, decided, row, moving, machine())
         course.draft.write(connection)
 
 

@@ -1,183 +1,184 @@
-"""A Task moved by whoever works on it: read, changed and written by compare-and-set."""
+"""A Task moved by whoever works on it: read, judged, changed and written by compare-and-set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
-from referral_service.fhir import parse, writer
-from referral_service.fhir.bundle import Envelope, Resource, literal
-from referral_service.fhir.canonical import same
-from referral_service.fhir.package import definitions
+from referral_service.fhir.bundle import Envelope, Resource
 from referral_service.fhir.parse import dump
-from referral_service.fhir.writer import Stamp
-from referral_service.intake.changes import restamp
-from referral_service.intake.draft import Draft, Replacement
+from referral_service.fhir.writer import moves as written
+from referral_service.intake import applying
+from referral_service.intake.applying import BeforeEnd, Fields, Moving, Row, position_of, read_resource
+from referral_service.intake.correcting import CORRECTING, correct
+from referral_service.intake.draft import Draft
+from referral_service.intake.patching import patched
+from referral_service.intake.proposing import Proposal, propose
 from referral_service.intake.reading import read
-from referral_service.intake.rows import add_change
-from referral_service.intake.site import Answer, Became, Incoming, Site, failed
-from referral_service.issues import FaultKind, Issue, error
+from referral_service.intake.site import Answer, Became, Incoming, Site, failed, instant
+from referral_service.issues import FaultKind, error
 from referral_service.referral import Disposition, Queue
-from referral_service.store import lookups, tables
+from referral_service.store import lookups, tasks
 from referral_service.store.engine import Connection
 from referral_service.store.lookups import Known
 from referral_service.store.writes import Overtaken, move_ledger_state, overtaking
-from referral_service.worklist import FINAL, NEEDS_REASON, Position, faults_of_move
+from referral_service.worklist import ENDED, Action, Actor, allowed, judge
 
-CHANGEABLE = frozenset(
-    {"status", "statusReason", "businessStatus", "owner", "note", "extension", "output", "meta", "lastModified"}
-)
-"""What a move may change of a Task; everything else was written by this service and stays."""
-
-ASSIGNEE = f"{writer.CANONICAL}/StructureDefinition/assignee"
+Plan = Callable[[Moving], Proposal | Answer]
+"""What somebody wants of a Task, once it is known how it stands."""
 
 
-def put_task(site: Site, incoming: Incoming, task_id: str, expected_version: int) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Who moves which Task, at which version, and when (UTC); ``expected_version`` None takes it as it stands."""
+
+    site: Site
+    actor: Actor
+    task_id: str
+    expected_version: int | None
+    at: datetime
+    request_id: str
+
+
+def act(
+    site: Site,
+    actor: Actor,
+    task_id: str,
+    expected_version: int | None,
+    action_code: str,
+    fields: Fields,
+    at: datetime,
+    request_id: str,
+) -> Answer:
+    """One named move (``worklist.ACTIONS``) with what it takes (``worklist.Takes``); the Task as it then stands.
+
+    A field that is empty, as forms send them, counts as not given. The answer's ``fault`` tells why nothing was
+    changed: not found, forbidden, a stale version, or a rule of the table; its issues say what may be done now.
+    """
+    move = Move(site, actor, task_id, expected_version, at, request_id)
+    given = {name: value.strip() for name, value in fields.items() if value.strip()}
+    return _make(move, lambda _: Proposal([(action_code, given)]))
+
+
+def put_task(move: Move, body: bytes) -> Answer:
     """``PUT /Task/{id}`` with ``If-Match``: the whole Task as it is to be."""
-    reading = read(incoming.body, "Task")
+    reading = read(body, "Task")
     if reading.envelope is None:
         return failed(FaultKind.INVALID, *reading.faults)
-    wanted: Resource = reading.payload
+    return _make(move, lambda task: propose(task, dict(reading.payload), move.actor))
+
+
+def patch_task(move: Move, body: bytes) -> Answer:
+    """``PATCH /Task/{id}`` with ``If-Match``: a JSON Patch of the Task as it stands (RFC 6902)."""
+
+    def plan(task: Moving) -> Proposal | Answer:
+        wanted = patched(task.content, body)
+        return wanted if isinstance(wanted, Answer) else propose(task, wanted, move.actor)
+
+    return _make(move, plan)
+
+
+def actions_of(site: Site, actor: Actor, task_id: str) -> tuple[Moving, tuple[Action, ...]] | None:
+    """How a Task stands and the moves that this actor may make now; None when there is no such Task for them."""
+    with site.store.reading() as connection:
+        found = _standing(connection, actor, task_id)
+    return (found[0], allowed(found[0].position, actor)) if found else None
+
+
+def _make(move: Move, plan: Plan) -> Answer:
     try:
-        return _put(site, incoming, task_id, expected_version, wanted)
+        return _take(move, plan)
     except Overtaken:
-        return failed(FaultKind.PRECONDITION, _stale("newer"))
+        with move.site.store.reading() as connection:
+            return _stale(connection, move.task_id)
 
 
-def _put(site: Site, incoming: Incoming, task_id: str, expected_version: int, wanted: Resource) -> Answer:
-    with site.store.writing() as connection, overtaking(connection):
-        row = lookups.current(connection, incoming.client, "Task", task_id)
-        if row is None:
+def _take(move: Move, plan: Plan) -> Answer:
+    with move.site.store.writing() as connection, overtaking(connection):
+        found = _standing(connection, move.actor, move.task_id)
+        if found is None:
             return failed(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such Task."))
-        if row["version"] != expected_version:
-            return failed(FaultKind.PRECONDITION, _stale(row["version"]))
-        current: Any = parse.parse(row["content"].encode()).value
-        wanted = _restarted(row, current, wanted)
-        faults = _faults(row, current, wanted, task_id)
-        if faults:
-            return failed(FaultKind.BUSINESS_RULE, *faults)
-        return _move(connection, site, incoming, row, current, wanted)
+        task, referral = found
+        if move.expected_version not in (None, task.row["version"]):
+            return _stale(connection, move.task_id)
+        proposal = plan(task)
+        if isinstance(proposal, Answer):
+            return proposal
+        fault = _judged(move, task, proposal)
+        if fault is not None:
+            return fault
+        if not proposal.steps:
+            return _answer(Became.UNCHANGED, task.row)
+        return _written(connection, move, task, referral)
 
 
-def _stale(version: object) -> Issue:
-    words = f"The Task is at version {version}; read it again before changing it."
-    return error("conflict", "stale-version", words)
-
-
-def _restarted(row: Mapping[str, Any], current: Resource, wanted: Resource) -> Resource:
-    """Re-routing returns a Task to ``requested``: one whose owner alone was changed starts again there."""
-    queue = _queue(wanted)
-    if queue is None or queue.value == row["queue"] or row["status"] in FINAL or wanted["status"] != row["status"]:
-        return wanted
-    fresh = {**wanted, "status": "requested"}
-    if same(fresh.get("statusReason"), current.get("statusReason")):
-        fresh.pop("statusReason", None)
-    return fresh
-
-
-def _faults(row: Mapping[str, Any], current: Resource, wanted: Resource, task_id: str) -> list[Issue]:
-    names = (set(current) | set(wanted)) - CHANGEABLE
-    found = [
-        error(
-            "business-rule", "task-fixed-element", "This element of a Task is not changed by its users.", f"Task.{name}"
-        )
-        for name in sorted(names)
-        if not same(current.get(name), wanted.get(name))
-    ]
-    if wanted.get("id") != task_id:
-        found.append(error("invalid", "id-mismatch", "The resource's id is not the one of the address.", "Task.id"))
-    found += [fault for name, element in _OWN_CODES.items() for fault in _unknown_codes(wanted, element, name)]
-    queue = _queue(wanted)
-    if queue is None:
-        words = "The owner of a Task is one of the queues: " + ", ".join(
-            f"HealthcareService/{one.value}" for one in Queue
-        )
-        return [*found, error("business-rule", "task-owner", f"{words}.", "Task.owner")]
-    return [*found, *faults_of_move(_position(row), _wanted_position(wanted, queue))]
-
-
-_OWN_CODES = {"status-reason": "statusReason", "business-status": "businessStatus"}
-"""Our CodeSystems by the element of a Task whose codes they are."""
-
-
-def _unknown_codes(task: Resource, element: str, name: str) -> list[Issue]:
-    known = {concept["code"] for concept in definitions()["CodeSystem"][name]["concept"]}
-    own = [one for one in task.get(element, {}).get("coding", []) if one.get("system") == writer.own_system(name)]
-    words = f"The code is none of our CodeSystem {name}: {', '.join(sorted(known))}."
-    unknown = any(one.get("code") not in known for one in own)
-    return [error("code-invalid", "code-not-in-value-set", words, f"Task.{element}")] if unknown else []
-
-
-def _position(row: Mapping[str, Any]) -> Position:
-    return Position(row["status"], Queue(row["queue"]), row["held_from"], row["status"] in NEEDS_REASON)
-
-
-def _wanted_position(wanted: Resource, queue: Queue) -> Position:
-    return Position(wanted["status"], queue, has_reason="statusReason" in wanted)
-
-
-def _queue(task: Resource) -> Queue | None:
-    parts = literal(task.get("owner", {}).get("reference"))
-    known = {queue.value for queue in Queue}
-    return Queue(parts.id) if parts and parts.type == "HealthcareService" and parts.id in known else None
-
-
-def _move(
-    connection: Connection,
-    site: Site,
-    incoming: Incoming,
-    row: Mapping[str, Any],
-    current: Resource,
-    wanted: Resource,
-) -> Answer:
-    queue = _queue(wanted)
-    assert queue is not None
-    changed = {name: wanted[name] for name in CHANGEABLE - {"meta"} if name in wanted}
-    written = {name: value for name, value in current.items() if name not in CHANGEABLE} | changed
-    is_rerouted = queue.value != row["queue"]
-    if is_rerouted:
-        written["extension"] = [one for one in written.get("extension", []) if one.get("url") != ASSIGNEE]
-        written = {name: value for name, value in written.items() if value != []}
-    stamp = Stamp(row["id"], row["version"] + 1, incoming.instant)
-    written["meta"] = current["meta"]
-    restamp(written, stamp)
-    text = dump(written).decode()
-    draft = Draft(site, incoming, Envelope({"resourceType": "Task"}), Known())
-    values = {
-        "last_updated": stamp.last_updated,
-        "content": text,
-        "status": written["status"],
-        "queue": queue,
-        "held_from": _held_from(row, written["status"]),
-        "business_status": _business_status(written),
-        "assignee": _assignee(written),
-        "by_hand": int(bool(row["by_hand"]) or is_rerouted),
-    }
-    draft.replacements.append(Replacement(tables.task, row["id"], row["version"], "Task", values))
-    reason = dump(written["statusReason"]).decode() if "statusReason" in written else None
-    facts = {"status": written["status"], "business_status": values["business_status"], "queue": queue}
-    add_change(draft, stamp, actor=incoming.client, reason=reason, **facts)
-    if is_rerouted:
-        state = Disposition.REVIEW if queue is Queue.REVIEW else Disposition.ROUTED
-        move_ledger_state(connection, row["referral_id"], state)
-    draft.write(connection)
-    return Answer(Became.UPDATED, (), "Task", row["id"], stamp.version, stamp.last_updated, text)
-
-
-def _held_from(row: Mapping[str, Any], status: str) -> str | None:
-    if status != "on-hold":
+def _standing(connection: Connection, actor: Actor, task_id: str) -> tuple[Moving, Row] | None:
+    """How a Task stands, with its referral; None when there is none, or none for this actor."""
+    row = tasks.task(connection, task_id)
+    if row is None or not actor.sees(Queue(row["queue"]), row["client"]):
         return None
-    return str(row["held_from"]) if row["status"] == "on-hold" else str(row["status"])
+    referral = lookups.current(connection, row["client"], "ServiceRequest", row["referral_id"])
+    assert referral is not None
+    before: BeforeEnd | None = None
+    if row["status"] in ENDED:
+        content, held_from = tasks.before_end(connection, task_id)
+        before = BeforeEnd(read_resource(content), held_from)
+    position = position_of(row, referral["status"], before.content["status"] if before else None)
+    return Moving(row, read_resource(row["content"]), position, before), referral
 
 
-def _business_status(task: Resource) -> str | None:
-    codes = [coding.get("code") for coding in task.get("businessStatus", {}).get("coding", [])]
-    return next((code[:32] for code in codes if code), None)
+def _stale(connection: Connection, task_id: str) -> Answer:
+    """Names who was quicker, what they did and when; nothing of the patient."""
+    last = tasks.last_change(connection, task_id)
+    words = (
+        f"The Task is at version {last['version']}: {last['actor_name']} made it {last['status']} "
+        f"({last['action']}) at {last['at']}. Read it again before changing it."
+    )
+    return failed(FaultKind.PRECONDITION, error("conflict", "stale-version", words))
 
 
-def _assignee(task: Resource) -> str | None:
-    for extension in task.get("extension", []):
-        if extension.get("url") == ASSIGNEE:
-            value = extension.get("valueReference", {}).get("display") or extension.get("valueString")
-            return str(value)[:128] if value else None
+def _judged(move: Move, task: Moving, proposal: Proposal) -> Answer | None:
+    """Every step judged where the one before has led; the first that cannot be made ends it."""
+    site, faults, kind = move.site, list(proposal.faults), FaultKind.BUSINESS_RULE
+    codes = [code for code in site.vocabulary.pairs if code.startswith("G24")]
+    today = move.at.astimezone(site.policy.zone).date()
+    for code, fields in proposal.steps:
+        verdict = judge(code, fields, task.position, move.actor, codes, today)
+        if verdict is not None:
+            kind = verdict[0]
+            faults += verdict[1]
+            break
+        applying.apply(task, code, fields, move.actor, instant(move.at), today, site.policy)
+    if faults:
+        return failed(kind, *faults)
+    task.content |= _as_sent(proposal, task)
+    if proposal.assignee is not None:
+        written.with_extension(task.content, written.ASSIGNEE, proposal.assignee)
     return None
+
+
+def _as_sent(proposal: Proposal, task: Moving) -> Resource:
+    """Elements that were sent whole stand as sent, a reason with its words."""
+    elements = dict(proposal.as_sent)
+    if "statusReason" in elements:
+        elements["statusReason"] = {"text": task.content["statusReason"]["text"], **elements["statusReason"]}
+    return elements
+
+
+def _written(connection: Connection, move: Move, task: Moving, referral: Row) -> Answer:
+    incoming = Incoming(task.row["client"], "task", move.request_id, b"", move.at)
+    draft = Draft(move.site, incoming, Envelope({"resourceType": "Task"}), Known())
+    if any(code in CORRECTING for code, _ in task.steps):
+        correct(connection, draft, task, referral, move.actor)
+    stamp = applying.write(draft, task, move.actor)
+    if task.position.queue != task.row["queue"]:
+        state = Disposition.REVIEW if task.position.queue is Queue.REVIEW else Disposition.ROUTED
+        move_ledger_state(connection, task.row["referral_id"], state)
+    draft.write(connection)
+    text = dump(task.content).decode()
+    return Answer(Became.UPDATED, (), "Task", stamp.id, stamp.version, stamp.last_updated, text)
+
+
+def _answer(became: Became, row: Row) -> Answer:
+    return Answer(became, (), "Task", row["id"], row["version"], row["last_updated"], row["content"])

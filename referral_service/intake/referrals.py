@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from referral_service.fhir import writer
 from referral_service.fhir.bundle import Resource, identifiers
+from referral_service.fhir.parse import dump
 from referral_service.fhir.reader import placer_identifier
 from referral_service.fhir.writer import (
     AI_ASSISTED,
@@ -28,7 +29,7 @@ from referral_service.intake.rows import (
 from referral_service.intake.site import Answer, Became, Incoming, instant
 from referral_service.issues import Issue
 from referral_service.store import tables
-from referral_service.worklist import due_on
+from referral_service.worklist import due_on, machine
 
 
 def write_new(
@@ -131,13 +132,17 @@ def _add_task(draft: Draft, decided: Decided, stamp: Stamp, task: Resource, refe
         queue=queue,
         status="requested",
         authored_on=instant(draft.incoming.first_received),
+        last_updated=stamp.last_updated,
+        content=dump(task).decode(),
+        due=task["restriction"]["period"]["end"],
         by_hand=int(draft.incoming.taking is not None),
         **columns,
     )
-    add_change(draft, stamp, status="requested", queue=queue, **_by_hand(draft.incoming))
+    add_change(draft, stamp, status="requested", queue=queue, **_beginning(draft.incoming))
 
 
-def _by_hand(incoming: Incoming) -> dict[str, str]:
-    """Who entered a referral by hand or took it in, and why."""
-    who = {"actor": incoming.by} if incoming.by else {}
-    return who | ({"reason": incoming.taking.reason} if incoming.taking else {})
+def _beginning(incoming: Incoming) -> dict[str, str]:
+    """Who brought a referral here: this service for who sent it, or who entered it by hand or took it in, and why."""
+    who = incoming.by or machine()
+    said = {"actor": who.id, "actor_name": who.name, "action": "create"}
+    return said | ({"action": "take-in", "comment": incoming.taking.reason} if incoming.taking else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from referral_service.decide import taken_in
@@ -11,9 +12,11 @@ from referral_service.fhir.canonical import digest, facts_json
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import (
     Stamp,
+    correction_parameter,
     decision_parameters,
     outcome,
     provenance,
+    provenance_by_hand,
 )
 from referral_service.intake.deciding import Decided
 from referral_service.intake.draft import Draft, identifier_tokens
@@ -22,6 +25,7 @@ from referral_service.issues import Issue
 from referral_service.referral import Decision, Flag
 from referral_service.store import tables
 from referral_service.store.writes import bounded
+from referral_service.worklist import Actor
 
 
 def patient_reference(draft: Draft, decided: Decided) -> str | None:
@@ -34,7 +38,6 @@ def referral_columns(draft: Draft, decided: Decided, resource: Resource, text: s
     """The columns of ``service_request`` that follow from what was sent and decided."""
     given = facts_json(decided.given)
     patient = patient_reference(draft, decided)
-    parameters = decision_parameters([decided.decision], draft.site.code_versions)
     return {
         "last_updated": draft.incoming.instant,
         "content": text,
@@ -47,10 +50,23 @@ def referral_columns(draft: Draft, decided: Decided, resource: Resource, text: s
         "patient_id": patient.partition("/")[2] if patient else None,
         "content_hash": decided.content_hash,
         "awaiting": _bounded(next(iter(decided.subject.awaiting), None)),
-        "disposition": decided.decision.disposition,
-        "decision": dump(parameters).decode(),
         "decision_input": given.decode(),
         "input_hash": digest(given),
+        **served_decision(decided.decision, decided.machine, decided.corrections, draft.site.code_versions),
+    }
+
+
+def served_decision(
+    decision: Decision, machine: Decision | None, corrections: Sequence[Mapping[str, Any]], versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """The columns of ``service_request`` that hold a decision, with the ``machine``'s own when humans corrected it."""
+    parameters = decision_parameters([decision], versions)
+    parameters["parameter"] += [correction_parameter(row) for row in corrections]
+    own = dump(decision_parameters([machine], versions)).decode() if machine is not None else None
+    return {
+        "disposition": decision.disposition,
+        "decision": dump(parameters).decode(),
+        "machine_decision": own,
     }
 
 
@@ -72,17 +88,20 @@ def referral_tokens(resource: Resource, awaiting: tuple[str, ...] = ()) -> dict[
 
 
 def task_columns(draft: Draft, decided: Decided, task: Resource) -> dict[str, Any]:
-    """The columns of ``task`` that follow from a decision."""
-    decision = decided.decision
+    """The columns of ``task`` that follow from what was sent and decided."""
     patient = patient_reference(draft, decided)
     return {
-        "last_updated": task["meta"]["lastUpdated"],
-        "content": dump(task).decode(),
         "patient_id": patient.partition("/")[2] if patient else None,
         "requester": _bounded(task.get("requester", {}).get("reference")),
+        **decision_columns(decided.decision),
+    }
+
+
+def decision_columns(decision: Decision) -> dict[str, Any]:
+    """The columns of ``task`` that follow from a decision alone."""
+    return {
         "priority_rank": decision.assessed_priority.rank,
         "red_flag": int(Flag.RED_FLAG in decision.flags),
-        "due": task["restriction"]["period"]["end"],
         "code": decision.code.cm.code if decision.code else None,
         "flags": f",{','.join(decision.flags)},",
     }
@@ -95,16 +114,28 @@ def add_change(draft: Draft, stamp: Stamp, **facts: Any) -> None:
         task_id=stamp.id,
         version=stamp.version,
         at=stamp.last_updated,
-        **{"actor": "referral-service", **facts},
+        **facts,
     )
 
 
 def add_provenance(
     draft: Draft, referral_id: str, task_id: str, decision: Decision, activity: str, follows: str | None = None
 ) -> None:
+    """Who decided, and by which policy."""
     stamp = Stamp(new_id(), 1, draft.incoming.instant)
     targets = [f"ServiceRequest/{referral_id}", f"Task/{task_id}"]
-    written = provenance(stamp, targets, decision.policy, draft.site.package_version, activity, follows)
+    package = draft.site.package_version
+    _add_authored(draft, stamp, provenance(stamp, targets, decision.policy, package, activity, follows))
+
+
+def add_provenance_by_hand(draft: Draft, referral_id: str, task_id: str, actor: Actor, reason: str) -> None:
+    """Which human has corrected the decision, and why."""
+    stamp = Stamp(new_id(), 1, draft.incoming.instant)
+    targets = [f"ServiceRequest/{referral_id}", f"Task/{task_id}"]
+    _add_authored(draft, stamp, provenance_by_hand(stamp, targets, actor.id, actor.name, reason))
+
+
+def _add_authored(draft: Draft, stamp: Stamp, written: Resource) -> None:
     text = dump(written).decode()
     columns = {"id": stamp.id, "type": "Provenance", "version": 1, "last_updated": stamp.last_updated}
     draft.add(tables.resource, **columns, content=text, content_hash="", birth_date=None)

@@ -13,6 +13,7 @@ from referral_service.fhir.bundle import Resource
 from referral_service.issues import FaultKind, Issue
 from referral_service.policy import Policy
 from referral_service.store.engine import Store
+from referral_service.worklist import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Incoming:
     if_match: str | None = None
     put_to: str | None = None
     is_update: bool = False
-    by: str | None = None
+    by: Actor | None = None
     taking: Taking | None = None
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import Connection, Select, and_, case, func, select
 
 from referral_service.store import tables
 from referral_service.worklist import FINAL
@@ -69,6 +69,34 @@ def decided(connection: Connection, since: str) -> list[Row]:
         .subquery()
     )
     query = select(task.c.queue, task.c.authored_on, first.c.decided).join(first, first.c.task_id == task.c.id)
+    return _rows(connection, query)
+
+
+def corrected(connection: Connection, since: str) -> list[Row]:
+    """What the machine chose and a human corrected since an instant: ``kind`` (code or queue), both, and how often.
+
+    Of several corrections of one referral the first tells what the machine had chosen, the last what stands.
+    """
+    row = tables.correction
+    ends = (
+        select(row.c.task_id, row.c.kind, func.min(row.c.version).label("first"), func.max(row.c.version).label("last"))
+        .where(row.c.kind.in_(("code", "queue")))
+        .group_by(row.c.task_id, row.c.kind)
+        .subquery()
+    )
+    first, last = row.alias(), row.alias()
+
+    def is_at(end: Any, version: Any) -> Any:
+        return and_(end.c.task_id == ends.c.task_id, end.c.kind == ends.c.kind, end.c.version == version)
+
+    query = (
+        select(first.c.kind, first.c.before.label("machine"), last.c.value.label("human"), func.count().label("number"))
+        .select_from(ends)
+        .join(first, is_at(first, ends.c.first))
+        .join(last, is_at(last, ends.c.last))
+        .where(last.c.at >= since)
+        .group_by(first.c.kind, first.c.before, last.c.value)
+    )
     return _rows(connection, query)
 
 

@@ -85,13 +85,15 @@ service_request = Table(
     Column("awaiting", String(512)),
     Column("disposition", String(16), nullable=False),
     Column("decision", Text, nullable=False),
+    Column("machine_decision", Text),
     Column("decision_input", Text, nullable=False),
     Column("input_hash", String(64), nullable=False),
     _one_of("disposition", [Disposition.REVIEW, Disposition.ROUTED]),
     Index(None, "client", "last_updated", "id"),
     Index(None, "client", "patient_id"),
 )
-"""``path`` is the referral's FHIRPath in the text received; ``awaiting`` the sender's address of a Patient not here."""
+"""``path`` is the referral's FHIRPath in the text received; ``awaiting`` the sender's address of a Patient not here.
+``decision`` is what is served; where humans have corrected it, ``machine_decision`` is the machine's own."""
 
 task = Table(
     "task",
@@ -113,6 +115,8 @@ task = Table(
     Column("authored_on", String(24), nullable=False),
     Column("due", String(10), nullable=False),
     Column("assignee", String(128)),
+    Column("appointment", String(40)),
+    Column("paused_since", String(10)),
     Column("by_hand", Integer, nullable=False),
     Column("code", String(8)),
     Column("flags", String(256), nullable=False),
@@ -154,6 +158,7 @@ history = Table(
     _instant("last_updated"),
     Column("content", Text, nullable=False),
     Column("decision", Text),
+    Column("machine_decision", Text),
     Column("decision_input", Text),
     Column("received_id", String(36)),
 )
@@ -227,10 +232,40 @@ status_change = Table(
     Column("client", String(64), nullable=False),
     _instant("at"),
     Column("actor", String(128), nullable=False),
+    Column("actor_name", String(256), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("from_status", String(32)),
     Column("status", String(32), nullable=False),
     Column("business_status", String(32)),
+    Column("from_queue", String(32)),
     Column("queue", String(32), nullable=False),
-    Column("reason", Text),
+    Column("reason", String(64)),
+    Column("comment", Text),
+    Column("value", Text),
     Index(None, "status", "task_id", "at"),
 )
-"""Every change of a Task, immutable: its history and timeline, and what its sender is told from."""
+"""Every change of a Task, immutable: its history and timeline, and what its sender is told from.
+
+``action`` is the code of a move, ``create`` and ``update`` for what the machine made of what a sender sent, or
+``take-in`` for what a human took in;
+``reason`` a code of the CodeSystem status-reason, ``comment`` the words given with the move, ``value`` what it set."""
+
+correction = Table(
+    "correction",
+    metadata,
+    Column("task_id", String(36), ForeignKey("task.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("client", String(64), nullable=False),
+    Column("referral_id", String(36), ForeignKey("service_request.id"), nullable=False),
+    _instant("at"),
+    Column("actor", String(128), nullable=False),
+    Column("actor_name", String(256), nullable=False),
+    Column("before", String(64)),
+    Column("value", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    _one_of("kind", ["birth-date", "code", "queue"]),
+    Index(None, "referral_id"),
+)
+"""What humans have decided over the machine, immutable: the newest of a kind counts, and no later decision of the
+machine overrules it. ``version`` is that of the Task which it came with."""

@@ -114,7 +114,7 @@ def replace_version(
     if changed.rowcount != 1:
         return False
     shared = {name: current[name] for name in ("id", "version", "client", "last_updated", "content")}
-    kept = {name: current.get(name) for name in ("decision", "decision_input", "received_id")}
+    kept = {name: current.get(name) for name in ("decision", "machine_decision", "decision_input", "received_id")}
     connection.execute(insert(tables.history).values({**shared, **kept, "type": kind}))
     return True
 

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, current_app
 from referral_service.fhir.package import KINDS
 from referral_service.fhir.search import INCLUDES, PARAMETERS, REVINCLUDES, Parameter
 from referral_service.fhir.writer import CANONICAL, typed
-from referral_service.web.http import FHIR_JSON, fhir_base, fhir_response, site
+from referral_service.web.http import FHIR_JSON, JSON_PATCH, fhir_base, fhir_response, site
 
 blueprint = Blueprint("capability", __name__, url_prefix="/fhir")
 
@@ -23,8 +23,12 @@ _INTERACTIONS = {
     "vread": ("GET", "/fhir/{kind}/x/_history/1"),
     "history-instance": ("GET", "/fhir/{kind}/x/_history"),
     "update": ("PUT", "/fhir/{kind}/x"),
+    "patch": ("PATCH", "/fhir/{kind}/x"),
 }
-_OPERATIONS = ("preview", "decision", "original", "receipt")
+_OPERATIONS = {
+    "ServiceRequest": ("preview", "decision", "original", "receipt"),
+    "Task": ("actions", "undo"),
+}
 
 
 @blueprint.get("/metadata")
@@ -44,6 +48,7 @@ def _statement(base: str, package: str) -> dict[str, Any]:
             "implementation": {"description": "Checks, codes and routes referrals for dystonia.", "url": base},
             "fhirVersion": "4.0.1",
             "format": ["json", FHIR_JSON],
+            "patchFormat": [JSON_PATCH],
             "rest": [
                 {
                     "mode": "server",
@@ -86,8 +91,7 @@ def _resource(kind: str) -> dict[str, Any]:
 def _operations(kind: str) -> list[dict[str, str]]:
     """``$validate`` is for every type; the others are for the one that they belong to."""
     found = {"validate": f"{CANONICAL}/OperationDefinition/validate"}
-    if kind == "ServiceRequest":
-        found |= {name: f"{CANONICAL}/OperationDefinition/{name}" for name in _OPERATIONS}
+    found |= {name: f"{CANONICAL}/OperationDefinition/{name}" for name in _OPERATIONS.get(kind, ())}
     if kind == "ConceptMap":
         found["translate"] = "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate"
     return [{"name": name, "definition": definition} for name, definition in found.items()]

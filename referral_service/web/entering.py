@@ -26,7 +26,7 @@ from referral_service.store import worklist
 from referral_service.web import http
 from referral_service.web.fields import MEGABYTE, Faults, attached, entered_fields, faults_of, limit, within_limits
 from referral_service.web.forms import check_form, field
-from referral_service.web.http import client, site
+from referral_service.web.http import actor, client, site
 from referral_service.web.not_taken import LONGEST_REASON
 from referral_service.web.pages import OUR_ID, around, not_found
 from referral_service.web.present import decision as present
@@ -185,7 +185,7 @@ def _incoming(filled: Filled, key: str, source: Source | None) -> Incoming:
         body=orjson.dumps(filled.bundle),
         at=http.now(),
         idempotency_key=key,
-        by=client(),
+        by=actor(),
         taking=taking,
     )
 

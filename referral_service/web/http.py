@@ -18,9 +18,11 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from referral_service.fhir import writer
 from referral_service.intake import Answer, Became, Incoming, Site
 from referral_service.issues import Fault, FaultKind, Issue, error
+from referral_service.worklist import Actor, everyone
 
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = frozenset({FHIR_JSON, "application/json"})
+JSON_PATCH = "application/json-patch+json"
 RESOURCE_BYTES = 1024 * 1024
 BUNDLE_BYTES = 10 * 1024 * 1024
 BUNDLE_ENTRIES = 500
@@ -64,6 +66,11 @@ def client() -> str:
 
 def request_id() -> str:
     return str(g.request_id)
+
+
+def actor() -> Actor:
+    """Who acts on Tasks. Without authentication everyone may do all that a placer, a filler and a lead may."""
+    return everyone(client())
 
 
 def now() -> datetime:
@@ -111,9 +118,9 @@ def incoming(door: str, limit: int) -> Incoming:
     )
 
 
-def body_of(limit: int) -> bytes:
-    if request.mimetype not in JSON_TYPES:
-        words = "Send application/fhir+json or application/json."
+def body_of(limit: int, types: frozenset[str] = JSON_TYPES) -> bytes:
+    if request.mimetype not in types:
+        words = f"Send {' or '.join(sorted(types, reverse=True))}."
         raise Fault(FaultKind.MEDIA_TYPE, error("not-supported", "media-type", words))
     # One byte more than is taken: a chunked body says no length beforehand and would be cut at the limit unseen.
     request.max_content_length = limit + 1

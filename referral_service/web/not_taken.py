@@ -24,7 +24,7 @@ from referral_service.store.nottaken import TAKEN_IN, Filters, Place
 from referral_service.web import http
 from referral_service.web.exporting import csv_response, not_taken
 from referral_service.web.forms import check_form, field
-from referral_service.web.http import client, site
+from referral_service.web.http import actor, client, site
 from referral_service.web.pages import INSTANT, OUR_ID, PAGE, around, check_id, matched, not_found
 from referral_service.web.present import nottaken
 from referral_service.web.present.words import Now
@@ -174,7 +174,7 @@ def _not_taken_in(received_id: str, position: int, reason: str, answer: Answer) 
 
 def _by_hand() -> Incoming:
     """The request of whoever sits at the page; its text and client are those of what is taken in."""
-    return Incoming(client(), "page", http.request_id(), b"", http.now(), by=client())
+    return Incoming(client(), "page", http.request_id(), b"", http.now(), by=actor())
 
 
 def _taking(received_id: str, position: int, reason: str) -> Taking:

@@ -89,12 +89,14 @@ def _tables(span: int) -> dict[str, Table]:
         since = stored.waiting_since(connection)
         received = stored.received(connection, starts)
         decided = stored.decided(connection, starts[0])
+        corrected = stored.corrected(connection, starts[0])
     titles = {code: pair.cm.display for code, pair in site().vocabulary.pairs.items()}
     made = (
         overview.waiting(waiting, titles, now, policy),
         overview.by_week(mondays, received, decided, now),
         overview.waits(since, decided, now, policy),
         overview.held(received),
+        overview.corrections(corrected, policy),
         overview.quality(received),
         overview.faults(received, nottaken.rule_names()),
     )

@@ -12,7 +12,6 @@ from referral_service.intake import Answer, Received, receive, receive_supportin
 from referral_service.intake.changes import if_match_missing
 from referral_service.intake.conditions import version_of
 from referral_service.intake.draft import AUTHORED_ONLY, SUPPORTING
-from referral_service.intake.moves import put_task
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.store import lookups
 from referral_service.web.http import (
@@ -85,11 +84,6 @@ def update(identity: str) -> Response:
             return fault_response(FaultKind.PRECONDITION, [_stale(row["version"])])
         request_in = replace(request_in, is_update=True)
     return _sole(receive(site(), request_in, "ServiceRequest"))
-
-
-@blueprint.put("/Task/<identity>")
-def move(identity: str) -> Response:
-    return answer_response(put_task(site(), incoming("task", RESOURCE_BYTES), identity, _wanted_version()))
 
 
 @blueprint.post("/<any({}):kind>".format(", ".join(sorted(SUPPORTING))))

@@ -1,13 +1,12 @@
-"""The moves of a Task as one table.
+"""Where a Task can stand, and what it may become.
 
 Statuses are FHIR's (https://hl7.org/fhir/R4/valueset-task-status.html); the database holds the same set in a CHECK.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from referral_service.issues import Issue, error
 from referral_service.referral import Queue
 
 MOVES: dict[str, frozenset[str]] = {
@@ -25,66 +24,36 @@ MOVES: dict[str, frozenset[str]] = {
 """Current status -> the statuses that a Task may take next. ``entered-in-error`` is the lead's, from anywhere."""
 
 FINAL = frozenset({"rejected", "cancelled", "completed", "failed", "entered-in-error"})
+ENDED = FINAL - {"entered-in-error"}
+"""The ends that a lead may take back."""
 NEEDS_REASON = frozenset({"rejected", "on-hold", "cancelled", "failed"})
 BEFORE_WORK = frozenset({"requested", "received", "accepted"})
+OPEN = frozenset(MOVES) - FINAL
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a Task stands: what a move is judged from, and what it leads to."""
+    """Where a Task stands: what a move is judged from, and what it leads to.
+
+    ``came_from`` is the status before a hold or before an end, None elsewhere. ``is_withdrawn`` tells that the sender
+    has revoked the referral, ``client`` whose referral it is, ``is_paused`` that its clock stands still.
+    """
 
     status: str
     queue: Queue
-    held_from: str | None = None
-    has_reason: bool = False
-    business_status: str | None = None
+    came_from: str | None = None
+    client: str = ""
     assignee: str | None = None
+    business_status: str | None = None
+    has_appointment: bool = False
+    is_paused: bool = False
+    is_withdrawn: bool = False
 
 
 def moves_from(position: Position) -> frozenset[str]:
     """The statuses that a Task may take from here, entered-in-error among them."""
-    back = {position.held_from} if position.status == "on-hold" and position.held_from else set()
+    back = {position.came_from} if position.status == "on-hold" and position.came_from else set()
     return (MOVES[position.status] | back | {"entered-in-error"}) - {position.status}
-
-
-def faults_of_move(current: Position, wanted: Position) -> list[Issue]:
-    """Every reason why a Task may not go from ``current`` to ``wanted``; empty when it may."""
-    found = (
-        _faults_of_status(current, wanted) if wanted.queue is current.queue else _faults_of_rerouting(current, wanted)
-    )
-    if wanted.has_reason != (wanted.status in NEEDS_REASON):
-        wording = "needs" if wanted.status in NEEDS_REASON else "must not have"
-        found.append(
-            error(
-                "business-rule",
-                "task-status-reason",
-                f"A Task that is {wanted.status} {wording} a statusReason.",
-                "Task.statusReason",
-            )
-        )
-    return found
-
-
-def _faults_of_status(current: Position, wanted: Position) -> list[Issue]:
-    if wanted.status == current.status or wanted.status in moves_from(current):
-        return []
-    allowed = ", ".join(sorted(moves_from(current)))
-    return [
-        error(
-            "business-rule",
-            "task-move",
-            f"A Task that is {current.status} cannot become {wanted.status}; it may become: {allowed}.",
-            "Task.status",
-        )
-    ]
-
-
-def _faults_of_rerouting(current: Position, wanted: Position) -> list[Issue]:
-    if current.status in FINAL:
-        return [error("business-rule", "task-final", "A final Task stays in its queue.", "Task.owner")]
-    if wanted.status != "requested":
-        return [error("business-rule", "task-move", "A re-routed Task starts again as requested.", "Task.status")]
-    return []
 
 
 def position_on_cancel(current: Position) -> Position | None:
@@ -95,14 +64,7 @@ def position_on_cancel(current: Position) -> Position | None:
     """
     if current.status in FINAL:
         return None
-    counts_as = current.held_from if current.status == "on-hold" and current.held_from else current.status
+    counts_as = current.came_from if current.status == "on-hold" and current.came_from else current.status
     if counts_as in BEFORE_WORK:
-        return Position("cancelled", current.queue, has_reason=True, assignee=current.assignee)
-    return Position(
-        current.status,
-        current.queue,
-        held_from=current.held_from,
-        has_reason=current.has_reason,
-        business_status="cancellation-requested",
-        assignee=current.assignee,
-    )
+        return replace(current, status="cancelled", came_from=counts_as)
+    return replace(current, business_status="cancellation-requested")

@@ -18,7 +18,13 @@ from tests.coding.panel import facts_of, rows
 
 UNRELATED = rows(Path(__file__).parent / "unrelated.tsv")
 MOVEMENTS = [row["text"] for row in rows(Path(__file__).parent / "movements.tsv")]
-FLOORS = {"tuned": 0.89, "held-out": 0.54}
+REASONS = (
+    "asthma",
+    "type 2 diabetes",
+    "gallstones on ultrasound, for cholecystectomy",
+    "62M with hypertension, angina, CKD 3 and gout on allopurinol, bisoprolol and ramipril. Angiogram showed stenosis",
+)
+FLOORS = {"tuned": 0.82, "held-out": 0.60}
 """Shares of the unrelated reasons that are rejected; the rest costs a coordinator a look, not a patient a visit."""
 
 
@@ -45,9 +51,8 @@ def test_no_described_movement_is_rejected(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_movement_beside_an_unrelated_reason_is_not_rejected_either() -> None:
-    reasons = ("asthma", "type 2 diabetes", "gallstones on ultrasound, for cholecystectomy")
-    rejected = [f"{reason}. {text}" for reason in reasons for text in MOVEMENTS if is_rejected(f"{reason}. {text}")]
-    assert rejected == []
+    texts = (both for reason in REASONS for text in MOVEMENTS for both in (f"{reason}. {text}", f"{text}. {reason}"))
+    assert [text for text in texts if is_rejected(text)] == []
 
 
 def test_no_unrelated_reason_is_read_as_a_dystonia() -> None:

@@ -32,19 +32,20 @@ SENTENCES: Mapping[str, Callable[[str], list[str]]] = {
         f"possible tremor, {p} dystonia", f"history of {p} dystonia", f"{p} tremor, dystonia",
         f"suspected {p} dystonia", f"possible {p} dystonia", f"{p} tremor or dystonia", f"{p} has dystonia",
         f"{p}: dystonia", f"mother {p} dystonia", f"{p}dystonia", f"dystonia, {p} dystonia",
-        f"in the differential {p} dystonia",
+        f"in the differential {p} dystonia", f"{p} haloperidol", f"diagnosed with {p} dystonia",
     ],
     "after": lambda p: [
         *_far("dystonia", p), f"dystonia, {p}", f"dystonia of the neck {p}", f"dystonia in the left arm {p}",
         f"dystonia and tremor {p}", f"tremor or dystonia {p}", f"dystonia ({p})", f"dystonia - {p}",
         f"dystonia, tremor {p}", f"dystonia which was {p}", f"dystonia that {p}", f"dystonia has been {p}",
+        f"mother has dystonia {p}", f"the diagnosis of dystonia {p}", f"the label dystonia, {p}",
     ],
     "pseudo": lambda p: [
         f"{p} dystonia", f"dystonia {p}", f"dystonia, {p}", f"dystonia with {p}", f"{p} of dystonia",
         f"{p} to dystonia", f"{p} the dystonia", f"dystonia in the {p}", f"{p}, dystonia", f"the {p} has dystonia",
         f"{p} has dystonia", f"{p}: dystonia", f"{p}. dystonia", f"dystonia and {p} and tremor",
         f"{p} from dystonia", f"{p} in dystonia",
-        f"dystonia - {p}", f"dystonia {p} tremor", f"{p} tremor and dystonia",
+        f"dystonia - {p}", f"dystonia {p} tremor", f"{p} tremor and dystonia", f"mother {p} with dystonia",
     ],
     "relative": lambda p: [f"{p} has dystonia", f"dystonia in her {p}", f"dystonia ({p})", f"{p} dystonia"],
     "informant": lambda p: [
@@ -78,6 +79,8 @@ SENTENCES: Mapping[str, Callable[[str], list[str]]] = {
         f"{p} this be dystonia?", f"{p} it dystonia?", f"{p} the movements we see here perhaps of a dystonia?",
         f"{p} we seeing here in this young man with pain a dystonia?",
     ],
+    "answer": lambda p: [f"dystonia: {p}", f"dystonia - {p}", f"dystonia, {p}", f"mother has dystonia: {p}"],
+    "of-whom": lambda p: [f"sister {p} dystonia"],
     "general": lambda p: [f"{p} dystonia", f"dystonia {p} wilsons"],
 }  # fmt: skip
 

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from threading import Barrier
+from typing import TypeVar
 
 from flask import Flask
 
-from referral_service.intake import Site
-from tests.shapes import Caller, bundle, entry, ledger_of, patient, referral
+from referral_service.intake import Answer, Site
+from referral_service.intake.moves import act
+from referral_service.issues import FaultKind
+from referral_service.referral import Queue
+from referral_service.worklist import Actor, Role
+from tests.shapes import OWN, Caller, bundle, entry, ledger_of, patient, referral
 
 THREADS = 16
+T = TypeVar("T")
 
 
-def at_once(app: Flask, site: Site, act: Callable[[Caller, int], object]) -> list[object]:
+def at_once(app: Flask, site: Site, act: Callable[[Caller, int], T]) -> list[T]:
     """What each of the callers was told, all starting at the same moment."""
     start = Barrier(THREADS)
 
-    def one(number: int) -> object:
+    def one(number: int) -> T:
         caller = Caller(app.test_client(), site)
         start.wait()
         return act(caller, number)
@@ -94,9 +101,25 @@ def test_of_moves_of_one_task_one_wins(app: Flask, site: Site, caller: Caller) -
     assert Counter(told) == {200: 1, 412: THREADS - 1}
 
 
+def test_of_those_who_claim_at_once_one_wins_and_the_others_learn_who(app: Flask, site: Site, caller: Caller) -> None:
+    task = caller.task_of(caller.create(referral()).json["id"])
+
+    def act_as(_: Caller, number: int) -> Answer:
+        who = Actor(f"n{number}", f"Nurse {number}", frozenset({Role.COORDINATOR}), frozenset(Queue))
+        return act(site, who, task["id"], 1, "claim", {}, datetime.now(UTC), f"r-{number}")
+
+    told = at_once(app, site, act_as)
+    assert Counter(answer.fault for answer in told) == {None: 1, FaultKind.PRECONDITION: THREADS - 1}
+    winner = caller.task_of(task["focus"]["reference"][15:])["extension"][0]["valueReference"]["display"]
+    words = {answer.issues[0].diagnostics for answer in told if answer.fault}
+    assert len(words) == 1
+    assert words.pop().startswith(f"The Task is at version 2: {winner} made it requested (claim) at ")
+
+
 def test_after_the_first_has_ended_one_new_referral_is_made(app: Flask, site: Site, caller: Caller) -> None:
     first = caller.create(referral()).json["id"]
-    caller.move(caller.task_of(first), status="rejected", statusReason={"text": "why", "coding": [{"code": "other"}]})
+    coding = {"system": f"{OWN}/CodeSystem/status-reason", "code": "duplicate"}
+    caller.move(caller.task_of(first), status="rejected", statusReason={"coding": [coding]})
     told = at_once(app, site, lambda one, _: one.create(referral(priority="urgent")).status_code)
     assert Counter(told) == {201: 1, 200: THREADS - 1}
     assert caller.sums() == ledger_of(routed=2)

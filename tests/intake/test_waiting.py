@@ -109,7 +109,7 @@ def test_a_human_decision_is_never_overruled(caller: Caller) -> None:
     rerouted = waiting(caller, {"reference": "Patient/77"}, number="A-1")
     accepted = waiting(caller, {"reference": "Patient/77"}, number="A-2")
     ended = waiting(caller, {"reference": "Patient/77"}, number="A-3")
-    caller.move(caller.task_of(rerouted), owner={"reference": "HealthcareService/adult-movement-disorders"})
+    caller.reroute(caller.task_of(rerouted), "adult-movement-disorders")
     caller.move(caller.task_of(accepted), status="accepted")
     caller.move(caller.task_of(ended), status="rejected", statusReason=REASON)
     final = caller.task_of(ended)

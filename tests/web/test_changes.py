@@ -21,7 +21,7 @@ from tests.shapes import (
     rules,
 )
 
-REASON = {"coding": [{"system": f"{OWN}/CodeSystem/status-reason", "code": "withdrawn-by-sender"}], "text": "why"}
+REASON = {"coding": [{"system": f"{OWN}/CodeSystem/status-reason", "code": "other"}], "text": "why"}
 
 
 def put(caller: Caller, identity: str, sent: Resource, version: int | str | None = 1) -> Any:
@@ -153,8 +153,8 @@ def test_an_ended_referral_is_not_updated(caller: Caller) -> None:
 
 def test_an_update_never_overrules_a_human(caller: Caller) -> None:
     first = made(caller)["id"]
-    caller.move(caller.task_of(first), owner={"reference": "HealthcareService/pediatric-neuromotor"})
-    assert put(caller, first, referral(reason="Torticollis")).status_code == 200
+    caller.reroute(caller.task_of(first), "pediatric-neuromotor")
+    assert put(caller, first, referral(reason="Torticollis"), 2).status_code == 200
     assert (caller.queue_of(first), caller.sums()) == ("pediatric-neuromotor", ledger_of(routed=1))
     assert caller.task_of(first)["status"] == "requested"
 
@@ -325,7 +325,7 @@ def test_rerouting_keeps_the_task_and_its_clock(caller: Caller) -> None:
     caller.move(caller.task_of(first), status="accepted", extension=[assignee])
     before = caller.task_of(first)
     assert "extension" in before
-    rerouted = caller.move(before, owner={"reference": "HealthcareService/pediatric-neuromotor"})
+    rerouted = caller.reroute(before, "pediatric-neuromotor")
     assert rerouted.status_code == 200, rerouted.text
     after = caller.task_of(first)
     assert (after["id"], after["authoredOn"], after["restriction"]) == (
@@ -336,14 +336,14 @@ def test_rerouting_keeps_the_task_and_its_clock(caller: Caller) -> None:
     assert (after["status"], "extension" in after) == ("requested", False)
     assert caller.read(f"Task/{after['id']}/_history")["total"] == 3
     assert caller.sums() == ledger_of(routed=1)
-    back = caller.move(after, owner={"reference": "HealthcareService/intake-review"})
+    back = caller.reroute(after, "intake-review")
     assert (back.status_code, caller.sums()) == (200, ledger_of(review=1))
 
 
 def test_a_held_task_that_is_rerouted_starts_again(caller: Caller) -> None:
     first = made(caller)["id"]
     caller.move(caller.task_of(first), status="on-hold", statusReason=REASON)
-    rerouted = caller.move(caller.task_of(first), owner={"reference": "HealthcareService/pediatric-neuromotor"})
+    rerouted = caller.reroute(caller.task_of(first), "pediatric-neuromotor")
     assert (rerouted.status_code, rerouted.json["status"]) == (200, "requested")
     assert "statusReason" not in rerouted.json
 
@@ -351,7 +351,7 @@ def test_a_held_task_that_is_rerouted_starts_again(caller: Caller) -> None:
 def test_a_final_task_stays_where_it_is(caller: Caller) -> None:
     first = made(caller)["id"]
     caller.move(caller.task_of(first), status="rejected", statusReason=REASON)
-    answer = caller.move(caller.task_of(first), owner={"reference": "HealthcareService/pediatric-neuromotor"})
+    answer = caller.reroute(caller.task_of(first), "pediatric-neuromotor")
     assert (answer.status_code, rules(answer.json)) == (422, [("task-final", "Task.owner")])
 
 

@@ -176,7 +176,7 @@ def test_other_content_under_one_identifier_is_a_conflict_that_names_the_first(c
 
 def test_after_the_task_has_ended_other_content_is_a_new_referral_linked_to_the_first(caller: Caller) -> None:
     first = caller.create(referral())
-    reason = {"coding": [{"code": "x"}], "text": "not for us"}
+    reason = {"coding": [{"system": f"{OWN}/CodeSystem/status-reason", "code": "other"}], "text": "not for us"}
     assert caller.move(caller.task_of(first.json["id"]), status="rejected", statusReason=reason).status_code == 200
     assert caller.create(referral()).json["id"] == first.json["id"]
     second = caller.create(referral(priority="urgent"))

@@ -177,7 +177,7 @@ def test_the_decision_is_the_one_of_any_other_door(site: Site, app_client: Flask
     assert sums(site) == {"received": 1, "refused": 0, "rejected": 0, "review": 0, "routed": 1}
     shown = sections(page(app_client, path))
     assert shown["timeline"] == (
-        "Timeline Entered by hand and placed in Pediatric neuromotor 16 Mar 2026, 12:00 , local"
+        "Timeline Entered by hand and placed in Pediatric neuromotor 16 Mar 2026, 12:00 , Local user"
     )
     assert "Selin Uydurma mother phone 01632 960002" in shown["patient"]
 

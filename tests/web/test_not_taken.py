@@ -194,7 +194,7 @@ def test_the_page_of_what_was_taken_in_says_by_whom_and_why(site: Site, app_clie
     send(site, referral("Right knee pain"), timedelta(days=3))
     shown = sections(page(app_client, take_in(app_client, site).location))
     assert shown["timeline"] == (
-        f"Timeline Taken in by hand and placed in Intake review {REASON['reason']} 16 Mar 2026, 12:00 , local"
+        f"Timeline Taken in by hand and placed in Intake review {REASON['reason']} 16 Mar 2026, 12:00 , Local user"
     )
     assert "Held for a person to decide, in Intake review" in shown["decision"]
     assert "Born 13 Jun 1971, so 54 years on 13 Mar 2026, the day of first receipt" in shown["decision"]

@@ -48,6 +48,7 @@ def decide(site: Site, at: datetime, *, status: str = "accepted") -> None:
     with site.store.writing() as connection:
         for task in connection.execute(tables.task.select()).mappings().all():
             change = {"task_id": task["id"], "client": task["client"], "actor": "kim", "queue": task["queue"]}
+            change |= {"actor_name": "Kim Rota", "action": status}
             instant = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
             written = {"version": task["version"] + 1, "at": instant, "status": status}
             connection.execute(tables.status_change.insert().values(**change, **written))
@@ -346,3 +347,28 @@ def test_a_decision_before_the_weeks_asked_for_is_not_counted(site: Site, app_cl
     decide(site, MONDAY - 60 * DAY)
     counted = [table(app_client, "waits", f"?weeks={span}")[0][4] for span in (4, 13)]
     assert counted == ["0", "1"]
+
+
+def test_the_machines_choice_stands_against_what_a_coordinator_made_of_it(site: Site, app_client: FlaskClient) -> None:
+    for number in range(2):
+        send(site, referral(subject=named(f"N{number}")), DAY, client="local")
+    for task in app_client.get("/fhir/Task?_sort=authored-on").get_json(force=True)["entry"]:
+        _correct(site, task["resource"]["id"], [("code", "G24.3", "G24.8"), ("code", "G24.8", "G24.4")])
+    _correct(site, task["resource"]["id"], [("queue", "adult-movement-disorders", "pediatric-neuromotor")])
+    _correct(site, task["resource"]["id"], [("birth-date", "1971-06-13", "2019-09-14")])
+    assert table(app_client, "corrections") == [
+        ["Code", "G24.3", "G24.4", "2"],
+        ["Queue", "Adult movement disorders", "Pediatric neuromotor", "1"],
+    ]
+    assert table(app_client, "corrections", "?weeks=4") == table(app_client, "corrections")
+
+
+def _correct(site: Site, task_id: str, steps: list[tuple[str, str, str]]) -> None:
+    with site.store.writing() as connection:
+        referral_id = connection.execute(tables.task.select().where(tables.task.c.id == task_id)).one().referral_id
+        for version, (kind, before, value) in enumerate(steps, 2):
+            who = {"client": "local", "actor": "kim", "actor_name": "Kim Rota", "reason": "Seen by telephone"}
+            row = {"task_id": task_id, "version": version, "kind": kind, "referral_id": referral_id, **who}
+            connection.execute(
+                tables.correction.insert().values(at="2026-03-16T09:00:00.000Z", before=before, value=value, **row)
+            )

@@ -11,13 +11,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from referral_service.intake import Incoming, Site, receive, receive_supporting
+from referral_service.intake.moves import act
+from referral_service.referral import Queue
 from referral_service.store import tables, worklist
 from referral_service.web import pages
 from referral_service.web.present import evidence, words
 from referral_service.web.present.indent import indented
 from referral_service.web.present.words import Now
+from referral_service.worklist import Actor, Role
 
 MONDAY = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 WICKED = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
@@ -371,8 +375,11 @@ def test_a_line_of_what_was_entered_in_error_while_in_progress_names_nobody(
 ) -> None:
     body = referral("Secret dystonia", identifier=[{"type": PLACER, "value": "N-1"}])
     identity = send(site, body)
-    with site.store.writing() as connection:
-        connection.execute(tables.task.update().values(status="in-progress", assignee="Kim Rota"))
+    with site.store.reading() as connection:
+        task_id = connection.execute(select(tables.task.c.id)).scalar_one()
+    kim = Actor("kim", "Kim Rota", frozenset({Role.COORDINATOR}), frozenset(Queue))
+    for code in ("accept", "start", "claim"):
+        assert act(site, kim, task_id, None, code, {}, MONDAY, "r-2").fault is None
     send(site, body | {"status": "entered-in-error"})
     assert identity
     assert lines(page(app_client, "/")) == [

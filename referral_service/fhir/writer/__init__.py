@@ -8,16 +8,26 @@ nothing else.
 from referral_service.fhir.writer.decision import (
     coding,
     concept,
+    correction_parameter,
     decided_codings,
     decided_issues,
     decision_parameters,
     decision_tags,
     flag_tags,
+    read_decision,
 )
 from referral_service.fhir.writer.entered import Attachment, Entered, Filled, entered_bundle
 from referral_service.fhir.writer.outcome import CANONICAL, outcome, own_system, pretty, typed
 from referral_service.fhir.writer.served import AI_ASSISTED, Stamp, served
-from referral_service.fhir.writer.task import TaskFacts, decided_task, owner, provenance, task, task_reason
+from referral_service.fhir.writer.task import (
+    TaskFacts,
+    decided_task,
+    owner,
+    provenance,
+    provenance_by_hand,
+    task,
+    task_reason,
+)
 
 __all__ = [
     "AI_ASSISTED",
@@ -29,6 +39,7 @@ __all__ = [
     "TaskFacts",
     "coding",
     "concept",
+    "correction_parameter",
     "decided_codings",
     "decided_issues",
     "decided_task",
@@ -41,6 +52,8 @@ __all__ = [
     "owner",
     "pretty",
     "provenance",
+    "provenance_by_hand",
+    "read_decision",
     "served",
     "task",
     "task_reason",

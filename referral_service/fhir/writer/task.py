@@ -116,3 +116,22 @@ def provenance(
             ],
         }
     )
+
+
+def provenance_by_hand(stamp: Stamp, targets: list[str], actor: str, name: str, reason: str) -> Resource:
+    """Which human has corrected a decision, and why; what the sender sent is not among the targets."""
+    participant = {"system": "http://terminology.hl7.org/CodeSystem/provenance-participant-type", "code": "author"}
+    return typed(
+        {
+            "resourceType": "Provenance",
+            "id": stamp.id,
+            "meta": {"versionId": str(stamp.version), "lastUpdated": stamp.last_updated},
+            "target": [{"reference": target} for target in targets],
+            "recorded": stamp.last_updated,
+            "reason": [{"text": reason}],
+            "activity": {
+                "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-DataOperation", "code": "UPDATE"}]
+            },
+            "agent": [{"type": {"coding": [participant]}, "who": {"identifier": {"value": actor}, "display": name}}],
+        }
+    )

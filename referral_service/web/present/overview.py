@@ -214,6 +214,21 @@ def faults(received: Sequence[Row], names: Mapping[str, str]) -> Table:
     return Table("faults", "Refused or rejected, by sender", columns, listed, "Everything that came was taken.")
 
 
+def corrections(rows: Sequence[Row], policy: Policy) -> Table:
+    """What the machine chose against what a coordinator made of it."""
+
+    def said(kind: str, value: str | None) -> str:
+        return words.queue_name(value or "", policy) if kind == "queue" else value or "none"
+
+    listed: list[tuple[Value, ...]] = [
+        (words.sentence(row["kind"]), said(row["kind"], row["machine"]), said(row["kind"], row["human"]), row["number"])
+        for row in sorted(rows, key=lambda row: (row["kind"], -row["number"], row["machine"] or "", row["human"]))
+    ]
+    columns = (Column("What"), Column("The machine"), Column("A coordinator"), Column("Referrals", "count", bar=True))
+    empty = "Nobody has corrected a code or a queue in these weeks."
+    return Table("corrections", "Corrected by hand", columns, listed, empty)
+
+
 def _ranked(counted: Counter[T]) -> list[tuple[T, int]]:
     """The most frequent first, equals in the order of their names."""
     return sorted(counted.items(), key=lambda one: (-one[1], one[0]))

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from referral_service.policy import Policy
-from referral_service.web.present import people, words
+from referral_service.web.present import words
 from referral_service.web.present.words import Moment, Now
+from referral_service.worklist import machine
 
 Row = Mapping[str, Any]
 
@@ -27,14 +26,14 @@ def timeline(rows: Sequence[Row], now: Now, policy: Policy) -> list[Event]:
     """What happened to a Task, newest first; each change told against the one before."""
     befores: list[Row | None] = [None, *rows]
     events = [
-        Event(now.moment(row["at"]), _who(row["actor"]), _what(before, row, policy), _why(row["reason"]))
+        Event(now.moment(row["at"]), _who(row), _what(before, row, policy), _why(row))
         for before, row in zip(befores, rows, strict=False)
     ]
     return events[::-1]
 
 
-def _who(actor: str) -> str:
-    return "This service" if actor == "referral-service" else actor
+def _who(row: Row) -> str:
+    return "This service" if row["actor"] == machine().id else str(row["actor_name"])
 
 
 def _what(before: Row | None, row: Row, policy: Policy) -> str:
@@ -53,20 +52,12 @@ def _what(before: Row | None, row: Row, policy: Policy) -> str:
 
 def _beginning(row: Row) -> str:
     """How a referral came here: sent, entered by hand, or taken in by somebody who said why."""
-    if row["reason"]:
+    if row["action"] == "take-in":
         return "Taken in by hand"
-    return "Received" if row["actor"] == "referral-service" else "Entered by hand"
+    return "Received" if row["actor"] == machine().id else "Entered by hand"
 
 
-def _why(reason: str | None) -> str:
-    """The reason of a move: a CodeableConcept as JSON, or plain words."""
-    if not reason:
-        return ""
-    try:
-        stated = orjson.loads(reason)
-    except orjson.JSONDecodeError:
-        return reason
-    if not isinstance(stated, Mapping):
-        return reason
-    text = people.concept(stated)
-    return text if stated.get("text") else words.sentence(text)
+def _why(row: Row) -> str:
+    """The reason of a move in words, and what was said with it."""
+    reason = words.sentence(row["reason"]) if row["reason"] else ""
+    return ": ".join(part for part in (reason, row["comment"]) if part)

@@ -124,7 +124,7 @@ def test_value_sets_of_r4_are_at_hand_for_profiles_too() -> None:
     assert package.value_set("https://a.example/vs") is None
 
 
-@pytest.mark.parametrize("name", _OPERATIONS)
+@pytest.mark.parametrize("name", [name for names in _OPERATIONS.values() for name in names])
 def test_every_operation_that_is_offered_is_defined(name: str) -> None:
     definition = load(f"OperationDefinition-{name}.json")
     assert (definition["code"], definition["system"]) == (name, False)
