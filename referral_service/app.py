@@ -28,6 +28,7 @@ from referral_service.web import (
     reading,
     searching,
     submitting,
+    worklist,
 )
 
 
@@ -60,7 +61,7 @@ def application(site: Site) -> Flask:
     app.url_map.merge_slashes = False
     faults.register(app)
     doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
-    for room in (*doors, pages, not_taken, entering, overview):
+    for room in (*doors, worklist, pages, not_taken, entering, overview):
         app.register_blueprint(room.blueprint)
     return app
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from referral_service.referral import Priority, Queue
 
 T = TypeVar("T")
+SPELLINGS = ("british", "american")
 
 
 class PolicyError(ValueError):
@@ -58,6 +59,7 @@ class Policy:
     remind_days: int
     escalate_days: int
     holidays: frozenset[date]
+    spelling: str
     notice: str
     red_flag_lanes: Mapping[str, Priority]
     contestable: Mapping[str, str]
@@ -69,7 +71,7 @@ class Policy:
 
 
 _KEYS = {
-    *("name", "version", "zone", "adult_from", "transition", "queues", "admit_draft", "languages"),
+    *("name", "version", "zone", "spelling", "adult_from", "transition", "queues", "admit_draft", "languages"),
     *("retention", "attachments", "due", "clock", "red_flags", "contestable"),
 }
 
@@ -99,6 +101,7 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         name=_of(str, table["name"], "name"),
         version=_of(str, table["version"], "version"),
         zone=_zone(table["zone"]),
+        spelling=_spelling(table["spelling"]),
         adult_from=_of(int, table["adult_from"], "adult_from"),
         transition=_transition(table.get("transition")),
         queues={queue: _of(str, table["queues"][queue], f"queues.{queue}") for queue in Queue},
@@ -165,6 +168,12 @@ def _transition(table: Mapping[str, Any] | None) -> Transition | None:
         return None
     queue = Queue(table["queue"])
     return Transition(_of(int, table["from"], "transition.from"), _of(int, table["to"], "transition.to"), queue)
+
+
+def _spelling(value: Any) -> str:
+    if value not in SPELLINGS:
+        raise PolicyError(f"spelling: expected one of {', '.join(SPELLINGS)}")
+    return str(value)
 
 
 def _zone(value: Any) -> ZoneInfo:

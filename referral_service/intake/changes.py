@@ -253,6 +253,8 @@ def cancel(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
         _step(draft, moving, "cancel", {Takes.REASON: WITHDRAWN})
     else:
         _step(draft, moving, "set-business-status", {Takes.BUSINESS_STATUS: "cancellation-requested"})
+    if wanted == "entered-in-error":
+        moving.columns |= {"born": "", "masked": 1}
     write(draft, moving, sender(draft))
     return answer
 

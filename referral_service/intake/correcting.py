@@ -75,6 +75,8 @@ def correct(connection: Connection, draft: Draft, task: Moving, referral: Row, a
     served = corrected(machine, by_hand(corrections, queue, site.vocabulary), site.policy)
     if "re-route" in codes:
         task.columns["by_hand"] = 1
+    if "birth-date" in corrections:
+        task.columns["born"] = corrections["birth-date"]["value"]
     _follow(task, served, site, date.fromisoformat(referral["received_on"]))
     _rewrite(connection, draft, referral, served, machine, corrections, given)
     reasons = [fields[Takes.COMMENT] for code, fields in task.steps if code in CORRECTING]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+import orjson
+
 from referral_service.fhir.bundle import Entry, Envelope, Resource
 from referral_service.fhir.canonical import canonical_hash, combined_hash
 from referral_service.fhir.reader import placer_identifier
@@ -124,8 +126,14 @@ def begin(connection: Connection, site: Site, incoming: Incoming, reading: Readi
         addresses=set(_addresses(reading, site.public_url)),
         identifiers=set(_identifiers(reading)),
     )
-    draft = Draft(site, incoming, reading.envelope, known)
+    draft = Draft(site, incoming, reading.envelope, known, stored_resource=lambda one: _stored(connection, one))
     return Course(site, incoming, reading, connection, reading.envelope, draft, known)
+
+
+def _stored(connection: Connection, reference: str) -> Resource | None:
+    kind, identity = type_and_id(reference)
+    text = lookups.contents(connection, kind, [identity]).get(identity)
+    return dict(orjson.loads(text)) if text else None
 
 
 def sound_entries(reading: Reading) -> Iterator[Entry]:

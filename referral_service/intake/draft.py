@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from referral_service.fhir.bundle import Entry, Envelope, Resource, identifiers
+from referral_service.fhir.names import all_names, number, words
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, served
 from referral_service.intake.site import Incoming, Site, new_id
@@ -20,6 +21,7 @@ from referral_service.store.writes import (
     Overtaken,
     Rows,
     bounded,
+    follow_patient,
     forget_tokens,
     insert_all,
     point_key,
@@ -50,14 +52,19 @@ class Replacement:
     values: Mapping[str, Any]
 
 
+def _nothing_stored(_: str) -> Resource | None:
+    return None
+
+
 @dataclass(slots=True)
 class Draft:
     """The rows and replacements of one request, and which of our references each of its resources gets.
 
     ``made`` are the references first given out here, ``stored`` those of the supporting resources that it writes,
     ``tasks`` the Task ids of its referrals,
-    ``moved_keys`` the keys (kind, value, finished referral, new row) that speak of a new referral from now on,
-    ``taken`` the state and referral that the row of what is taken in moves to, and what is said of that.
+    ``moved_keys`` the keys (kind, value, finished referral, new row) that speak of a new referral from now on;
+    ``taken`` the state and referral that the row of what is taken in moves to, and what is said of that;
+    ``stored_resource`` gives a supporting resource that was here before by our reference.
     """
 
     site: Site
@@ -73,6 +80,7 @@ class Draft:
     tasks: dict[str, str] = field(default_factory=dict)
     moved_keys: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
     taken: tuple[str, str | None, str] | None = None
+    stored_resource: Callable[[str], Resource | None] = _nothing_stored
 
     def add(self, table: Table, **values: Any) -> None:
         self.rows.setdefault(table, []).append({"client": self.incoming.client, **values})
@@ -135,6 +143,8 @@ class Draft:
             )
             if not kept:
                 raise Overtaken
+            if change.kind == "Patient":
+                follow_patient(connection, change.id, change.values["birth_date"] or "")
         for moved in self.moved_keys:
             point_key(connection, self.incoming.client, *moved)
         if self.taken is not None and self.incoming.taking is not None:
@@ -150,8 +160,15 @@ def patient_tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:
         "identifier": identifier_tokens(resource),
         "family": [("", name["family"].lower()) for name in names if "family" in name],
         "given": [("", given.lower()) for name in names for given in name.get("given", []) if given],
+        "_word": [("", word) for word in words(*all_names(resource))],
+        "_number": number_tokens(resource),
     }
 
 
 def identifier_tokens(resource: Resource) -> list[tuple[str, str]]:
     return [(item.get("system", ""), item["value"]) for item in identifiers(resource)]
+
+
+def number_tokens(resource: Resource) -> list[tuple[str, str]]:
+    """Identifiers as somebody would type them, whatever their system."""
+    return [("", bare) for item in identifiers(resource) if (bare := number(item["value"]))]

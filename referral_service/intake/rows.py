@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from referral_service.decide import taken_in
 from referral_service.fhir.bundle import Resource
 from referral_service.fhir.canonical import digest, facts_json
+from referral_service.fhir.names import referenced_name, words
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import (
     Stamp,
@@ -19,7 +21,7 @@ from referral_service.fhir.writer import (
     provenance_by_hand,
 )
 from referral_service.intake.deciding import Decided
-from referral_service.intake.draft import Draft, identifier_tokens
+from referral_service.intake.draft import Draft, identifier_tokens, number_tokens
 from referral_service.intake.site import new_id
 from referral_service.issues import Issue
 from referral_service.referral import Decision, Flag
@@ -84,15 +86,22 @@ def referral_tokens(resource: Resource, awaiting: tuple[str, ...] = ()) -> dict[
         "code": [(one.get("system", ""), one["code"]) for one in codings if "code" in one],
         "_awaits": [("", name) for name in awaiting],
         "_tag": [(one.get("system", ""), one["code"]) for one in tags if "code" in one],
+        "_word": [("", word) for word in words(resource["subject"].get("display", ""))],
+        "_number": number_tokens(resource),
     }
 
 
 def task_columns(draft: Draft, decided: Decided, task: Resource) -> dict[str, Any]:
     """The columns of ``task`` that follow from what was sent and decided."""
     patient = patient_reference(draft, decided)
+    sender = _sender(draft, decided)
     return {
         "patient_id": patient.partition("/")[2] if patient else None,
         "requester": _bounded(task.get("requester", {}).get("reference")),
+        "born": (decided.given.patient.birth_date if decided.given.patient else None) or "",
+        "masked": 0,
+        "sender": sender,
+        "sender_code": sha256(sender.encode()).hexdigest()[:12],
         **decision_columns(decided.decision),
     }
 
@@ -105,6 +114,20 @@ def decision_columns(decision: Decision) -> dict[str, Any]:
         "code": decision.code.cm.code if decision.code else None,
         "flags": f",{','.join(decision.flags)},",
     }
+
+
+def _sender(draft: Draft, decided: Decided) -> str:
+    """Who asks for the referral, by name as far as it is known by now; the client when nobody is named."""
+
+    def find(one: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        reference = dict(one)
+        own = draft.envelope.resolve(reference, decided.entry)
+        if own is not None:
+            return own.resource
+        stored = draft.reference_of(reference, decided.entry)
+        return draft.stored_resource(stored) if stored else None
+
+    return (referenced_name(decided.entry.resource.get("requester"), find) or draft.incoming.client)[:200]
 
 
 def add_change(draft: Draft, stamp: Stamp, **facts: Any) -> None:

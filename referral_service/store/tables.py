@@ -8,6 +8,8 @@ keys and change numbers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import (
     CheckConstraint,
     Column,
@@ -21,9 +23,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.types import TypeEngine
 
 from referral_service.referral import Disposition, Priority, Queue
-from referral_service.worklist import MOVES
+from referral_service.worklist import FINAL, MOVES
 
 metadata = MetaData(
     naming_convention={
@@ -39,6 +42,16 @@ metadata = MetaData(
 def _one_of(column: str, values: list[str]) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _is_one_of(column: str, values: Iterable[str]) -> str:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return f"CASE WHEN {column} IN ({listed}) THEN 1 ELSE 0 END"
+
+
+def _ordered_text(length: int) -> TypeEngine[str]:
+    """Compared by code points on both engines, so that what begins with some letters is one range of an index."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 def _instant(name: str) -> Column[str]:
@@ -95,6 +108,29 @@ service_request = Table(
 """``path`` is the referral's FHIRPath in the text received; ``awaiting`` the sender's address of a Patient not here.
 ``decision`` is what is served; where humans have corrected it, ``machine_decision`` is the machine's own."""
 
+LIST_ORDERS = {
+    "urgency": ("lane", "authored_on"),
+    "waiting": ("authored_on",),
+    "due": ("due",),
+    "age": ("born",),
+    "changed": ("last_updated",),
+}
+"""What the coordinators' list is sorted by, each order with an index of its own; the id comes last in all."""
+
+LIST_FILTERS = "ix_task_list_filters"
+_FILTERED_BY = (
+    *("lane", "authored_on", "due", "born", "last_updated", "id", "status", "business_status", "code", "flags"),
+    *("sender_code", "assignee", "patient_id", "referral_id", "masked"),
+)
+"""One index holds all that the list is filtered by, so that no row is opened which is not shown."""
+
+
+def list_index(order: str) -> str:
+    return f"ix_task_list_by_{order}"
+
+
+_LANE = f"(1 - red_flag) * {len(Priority)} + {len(Priority) - 1} - priority_rank"
+
 task = Table(
     "task",
     metadata,
@@ -120,19 +156,32 @@ task = Table(
     Column("by_hand", Integer, nullable=False),
     Column("code", String(8)),
     Column("flags", String(256), nullable=False),
+    Column("born", String(10), nullable=False),
+    Column("sender", String(200), nullable=False),
+    Column("sender_code", String(16), nullable=False),
+    Column("masked", Integer, nullable=False),
+    Column("closed", Integer, nullable=False),
+    Column("lane", Integer, nullable=False),
     UniqueConstraint("referral_id"),
     _one_of("queue", list(Queue)),
     _one_of("status", list(MOVES)),
+    CheckConstraint(f"closed = {_is_one_of('status', sorted(FINAL))}", name="closed"),
+    CheckConstraint(f"lane = {_LANE}", name="lane"),
     CheckConstraint(f"priority_rank BETWEEN 0 AND {len(Priority) - 1}", name="priority_rank"),
     Index(None, "status", "queue", "last_updated", "id"),
-    Index(None, "queue", "red_flag", "priority_rank", "authored_on", "id"),
-    Index(None, "status", "queue", "code", "due", "red_flag", "authored_on"),
+    *(Index(list_index(name), "closed", "queue", *keys, "id") for name, keys in LIST_ORDERS.items()),
+    Index(LIST_FILTERS, "closed", "queue", *_FILTERED_BY),
+    Index(None, "closed", "sender_code", "sender"),
     Index(None, "client", "last_updated", "id"),
     Index(None, "last_updated", "id"),
     Index(None, "patient_id"),
 )
 """One Task a referral, for its whole life. ``flags`` are joined by commas, with one at either end; ``by_hand`` tells
-that a human chose the queue, which the machine then never overrules."""
+that a human chose the queue, which the machine then never overrules.
+
+For the coordinators' list there are the patient's birth date as sent (``born``, empty when unknown), the name of the
+sender with a short code for it, whether the referral was entered in error (``masked``), whether the Task is final
+(``closed``), and its ``lane``: 0 for a red flag of the highest priority up to 7 for a routine one without."""
 
 resource = Table(
     "resource",
@@ -170,12 +219,15 @@ token = Table(
     Column("owner", String(36), primary_key=True),
     Column("param", String(16), primary_key=True),
     Column("system", String(256), primary_key=True),
-    Column("value", String(256), primary_key=True),
+    Column("value", _ordered_text(256), primary_key=True),
     Column("client", String(64), nullable=False),
     Column("type", String(32), nullable=False),
     Index(None, "client", "type", "param", "value", "system"),
+    Index(None, "param", "value", "owner"),
 )
-"""What a resource is found by when it can have several: identifiers, names, codes, tags."""
+"""What a resource is found by when it can have several: identifiers, names, codes, tags. Those whose ``param`` begins
+with ``_`` are our own: ``_word`` and ``_number`` are what coordinators type, names and identifiers as letters and
+digits alone."""
 
 address = Table(
     "address",

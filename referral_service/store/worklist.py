@@ -11,17 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, or_, select, tuple_
 
+from referral_service.referral import Priority
 from referral_service.store import tables
-from referral_service.worklist import FINAL
 
 Row = Mapping[str, Any]
 Reader = Connection
 """An open connection, as those call it who only pass it on."""
 _OF_TASK = (
-    *("client", "queue", "status", "business_status", "priority_rank", "red_flag"),
-    *("authored_on", "due", "assignee", "flags", "patient_id"),
+    *("client", "queue", "status", "business_status", "priority_rank", "red_flag", "version", "last_updated"),
+    *("authored_on", "due", "assignee", "flags", "patient_id", "lane", "born", "sender", "closed"),
 )
 
 
@@ -33,52 +33,24 @@ class Count:
     red_flags: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a row stands in the order of a queue: red flag first, then priority, then longest waiting."""
-
-    red_flag: int
-    priority_rank: int
-    authored_on: str
-    id: str
-
-
 def counts(connection: Connection) -> dict[str, Count]:
     """Open referrals by queue; a queue without any is left out."""
     task = tables.task
-    query = (
-        select(task.c.queue, func.count(), func.sum(task.c.red_flag))
-        .where(task.c.status.not_in(FINAL))
-        .group_by(task.c.queue)
-    )
+    is_red = case((task.c.lane < len(Priority), 1), else_=0)
+    query = select(task.c.queue, func.count(), func.sum(is_red)).where(task.c.closed == 0).group_by(task.c.queue)
+    query = query.with_hint(task, f"INDEXED BY {tables.list_index('urgency')}", "sqlite")
     return {queue: Count(number, int(red_flags)) for queue, number, red_flags in connection.execute(query)}
 
 
-def page_of_queue(connection: Connection, queue: str, after: Place | None, limit: int) -> list[Row]:
-    """Open referrals of one queue, each with its Task and the Patient as known (``patient`` is None when unknown)."""
-    task = tables.task
-    query = _with_task().where(task.c.queue == queue, task.c.status.not_in(FINAL))
-    if after is not None:
-        query = query.where(
-            follows(
-                (task.c.red_flag, after.red_flag, True),
-                (task.c.priority_rank, after.priority_rank, True),
-                (task.c.authored_on, after.authored_on, False),
-                (task.c.id, after.id, False),
-            )
-        )
-    ordered = query.order_by(task.c.red_flag.desc(), task.c.priority_rank.desc(), task.c.authored_on, task.c.id)
-    return _rows(connection, ordered.limit(limit))
-
-
 def one_referral(connection: Connection, referral_id: str) -> Row | None:
-    """One referral as :func:`page_of_queue` gives it, with its decision, also when its Task is final; else None."""
+    """One referral as :func:`with_task` gives it, with its decision, also when its Task is final; else None."""
     request = tables.service_request
-    query = _with_task().add_columns(request.c.decision, request.c.decision_input, request.c.received_id)
-    return next(iter(_rows(connection, query.where(request.c.id == referral_id))), None)
+    query = with_task().add_columns(request.c.decision, request.c.decision_input, request.c.received_id)
+    return next(iter(rows_of(connection, query.where(request.c.id == referral_id))), None)
 
 
-def _with_task() -> Select[Any]:
+def with_task() -> Select[Any]:
+    """Referrals, each with its Task and the Patient as known (``patient`` is None when unknown)."""
     task, request, patient = tables.task, tables.service_request, tables.resource
     is_patient = and_(patient.c.id == task.c.patient_id, patient.c.client == task.c.client, patient.c.type == "Patient")
     return (
@@ -96,7 +68,7 @@ def _with_task() -> Select[Any]:
     )
 
 
-def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
+def rows_of(connection: Connection, query: Select[Any]) -> list[Row]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
@@ -137,4 +109,4 @@ def timeline(connection: Connection, task_id: str) -> list[Row]:
     """Every change of one Task, oldest first."""
     change = tables.status_change
     query = select(change).where(change.c.task_id == task_id).order_by(change.c.version)
-    return _rows(connection, query)
+    return rows_of(connection, query)

@@ -13,7 +13,9 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from referral_service.referral import Priority
 from referral_service.store import tables
+from referral_service.worklist import FINAL
 
 Row = Mapping[str, Any]
 MAX_KEY = 200
@@ -71,6 +73,8 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         keys = [column.name for column in table.primary_key]
         # One order for all writers, so that two with keys in common wait for each other in turn and never in a circle.
         ordered = sorted(rows, key=lambda row: [row[name] for name in keys])
+        if table is tables.task:
+            ordered = [{**row, **_for_the_list(row)} for row in ordered]
         values = [{name: row.get(name) for name in columns} for row in ordered]
         connection.exec_driver_sql(statement, _positional(values, columns, connection.dialect))
 
@@ -106,10 +110,11 @@ def replace_version(
     )
     if current is None:
         return False
+    derived = _for_the_list({**current, **values}) if table is tables.task else {}
     changed = connection.execute(
         update(table)
         .where(table.c.id == identity, table.c.version == expected_version)
-        .values({**values, "version": expected_version + 1})
+        .values({**values, **derived, "version": expected_version + 1})
     )
     if changed.rowcount != 1:
         return False
@@ -119,9 +124,25 @@ def replace_version(
     return True
 
 
+def _for_the_list(task: Row) -> dict[str, int]:
+    """What the list is ordered by and follows from the rest of a Task; the database holds the same in a CHECK.
+
+    Columns that the database works out itself would do, but SQLite does not read those from an index alone.
+    """
+    slower = len(Priority) - 1 - task["priority_rank"]
+    return {"closed": int(task["status"] in FINAL), "lane": slower if task["red_flag"] else slower + len(Priority)}
+
+
 def bounded(key: str) -> str:
     """A key that fits every index: itself, or its digest when it is long."""
     return key if len(key) <= MAX_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def follow_patient(connection: Connection, patient_id: str, born: str) -> None:
+    """Lets the list know the birth date as it was corrected; of a referral entered in error it knows none."""
+    task = tables.task
+    changed = (task.c.patient_id == patient_id, task.c.masked == 0, task.c.born != born)
+    connection.execute(update(task).where(*changed).values(born=born))
 
 
 def forget_tokens(connection: Connection, owners: Sequence[str]) -> None:

@@ -22,13 +22,13 @@ from referral_service.intake import Answer, Incoming, Taking, preview, receive
 from referral_service.issues import FaultKind
 from referral_service.referral import Decision, Disposition, Priority
 from referral_service.store import nottaken as stored
-from referral_service.store import worklist
 from referral_service.web import http
 from referral_service.web.fields import MEGABYTE, Faults, attached, entered_fields, faults_of, limit, within_limits
 from referral_service.web.forms import check_form, field
+from referral_service.web.frame import frame, now
 from referral_service.web.http import actor, client, site
 from referral_service.web.not_taken import LONGEST_REASON
-from referral_service.web.pages import OUR_ID, around, not_found
+from referral_service.web.pages import OUR_ID, not_found
 from referral_service.web.present import decision as present
 from referral_service.web.present import nottaken
 from referral_service.web.present.people import PATIENT_SYSTEMS
@@ -125,11 +125,11 @@ def _not_taken_as(incoming: Incoming) -> str | None:
 
 def _page(form: Form, faults: Faults | None = None, seen: Seen | None = None) -> str:
     with site().store.reading() as connection:
-        frame = around(connection, "new", worklist.counts(connection))
+        around = frame(connection, "new", now())
     attachment, source = form.attachment, form.source
     return render_template(
         "new_referral.html",
-        **frame,
+        **around,
         values=asdict(form.entered),
         kept=attachment,
         kept_data=base64.b64encode(attachment.data).decode() if attachment else "",

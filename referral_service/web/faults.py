@@ -46,7 +46,8 @@ def _is_fhir() -> bool:
 def _harden(response: Response) -> Response:
     """No script, style or frame from elsewhere; nothing of a patient in caches between (OWASP Secure Headers)."""
     response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     )
     response.headers["X-Content-Type-Options"] = "nosniff"

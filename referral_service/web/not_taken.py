@@ -19,17 +19,17 @@ from referral_service.intake.site import instant, is_failed
 from referral_service.intake.taking import is_readable
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import nottaken as stored
-from referral_service.store import worklist
 from referral_service.store.nottaken import TAKEN_IN, Filters, Place
 from referral_service.web import http
 from referral_service.web.exporting import csv_response, not_taken
 from referral_service.web.forms import check_form, field
+from referral_service.web.frame import frame, now
 from referral_service.web.http import actor, client, site
-from referral_service.web.pages import INSTANT, OUR_ID, PAGE, around, check_id, matched, not_found
+from referral_service.web.pages import INSTANT, OUR_ID, check_id, matched, not_found
 from referral_service.web.present import nottaken
-from referral_service.web.present.words import Now
 
 blueprint = Blueprint("not_taken", __name__, url_prefix="/not-taken")
+PAGE = 50
 LONGEST_REASON = 1000
 LONGEST_WORDS = 200
 STATES = {"refused": "Refused", "rejected": "Rejected", TAKEN_IN: "Taken in since"}
@@ -62,11 +62,11 @@ def _list(asked: Any, words: str) -> str | Response:
     with site().store.reading() as connection:
         rows = stored.page(connection, filters, after, PAGE + 1, matches)
         choices = stored.choices(connection)
-        frame = around(connection, "not-taken", worklist.counts(connection))
+        around = frame(connection, "not-taken", now())
     return render_template(
         "not_taken.html",
-        **frame,
-        shown=[nottaken.not_taken(row, frame["now"]) for row in rows[:PAGE]],
+        **around,
+        shown=[nottaken.not_taken(row, around["now"]) for row in rows[:PAGE]],
         following=_place_after(rows[PAGE - 1]) if len(rows) > PAGE else None,
         is_start=after is None,
         chosen=chosen,
@@ -78,12 +78,12 @@ def _list(asked: Any, words: str) -> str | Response:
 
 
 def _all(filters: Filters, matches: Any) -> Iterator[nottaken.NotTaken]:
-    now = Now(http.now(), site().policy.zone)
+    at = now()
     after: Place | None = None
     with site().store.reading() as connection:
         while True:
             rows = stored.page(connection, filters, after, _BATCH, matches)
-            yield from (nottaken.not_taken(row, now) for row in rows)
+            yield from (nottaken.not_taken(row, at) for row in rows)
             if len(rows) < _BATCH:
                 return
             after = stored.place_of(rows[-1])
@@ -120,14 +120,14 @@ def _one(received_id: str, problem: dict[str, Any]) -> str:
     check_id(received_id)
     with site().store.reading() as connection:
         rows, body = stored.of_request(connection, received_id)
-        frame = around(connection, "not-taken", worklist.counts(connection))
+        around = frame(connection, "not-taken", now())
     if not rows:
         raise not_found("Nothing of this kind was received.")
     readable = [body is not None and is_readable(body, row["position"], row["placer"]) for row in rows]
     return render_template(
         "one_not_taken.html",
-        **frame,
-        shown=list(zip((nottaken.not_taken(row, frame["now"]) for row in rows), readable, strict=True)),
+        **around,
+        shown=list(zip((nottaken.not_taken(row, around["now"]) for row in rows), readable, strict=True)),
         text=nottaken.text_of(body) if body is not None else None,
         received_id=received_id,
         problem=problem,

@@ -8,16 +8,16 @@ from flask import Blueprint, Response, render_template, request
 
 from referral_service.intake.site import instant
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.referral import Queue
+from referral_service.store import listing
 from referral_service.store import overview as stored
-from referral_service.store import worklist
-from referral_service.web import exporting, http
+from referral_service.web import exporting
 from referral_service.web.exporting import csv_response
-from referral_service.web.http import site
-from referral_service.web.pages import around, known_of, not_found
+from referral_service.web.frame import ALL, frame, known_for, now
+from referral_service.web.http import person, site
+from referral_service.web.pages import not_found
 from referral_service.web.present import charts, nottaken, overview, queue
 from referral_service.web.present.overview import Table
-from referral_service.web.present.words import Now
+from referral_service.web.worklist.asked import Asked, code_of, listing_of, read
 
 blueprint = Blueprint("overview", __name__)
 SPANS = (4, 13, 26, 52)
@@ -31,14 +31,14 @@ def show_overview() -> str:
     span = _span()
     tables = _tables(span)
     with site().store.reading() as connection:
-        frame = around(connection, "overview", worklist.counts(connection))
+        around = frame(connection, "overview", now())
     weekly = tables["weeks"].rows
     drawn = charts.columns(
         [str(row[0]) for row in weekly], [int(row[1] or 0) for row in weekly], [int(row[4] or 0) for row in weekly]
     )
     return render_template(
         "overview.html",
-        **frame,
+        **around,
         tables=list(tables.values()),
         facts=_facts(tables),
         drawn=drawn,
@@ -57,44 +57,45 @@ def export_table(key: str) -> Response:
     return csv_response(key, tables[key].exported())
 
 
-@blueprint.get("/worklist/<name>.csv")
-def export_queue(name: str) -> Response:
-    """Everyone who waits in a queue, as a file."""
-    if name not in set(Queue):
-        raise not_found("There is no such queue.")
-    return csv_response(name, exporting.worklist(_lines(name)))
+@blueprint.get("/worklist.csv")
+def export_list() -> Response:
+    """A list of the worklist as a file, through the same filters and in the same order as on its page."""
+    given = {name: value for name, value in request.args.items() if name != "after"}
+    asked = read(given, ALL)
+    return csv_response(asked.name, exporting.worklist(_lines(asked)))
 
 
-def _lines(name: str) -> Iterator[queue.Line]:
-    now = Now(http.now(), site().policy.zone)
-    after: worklist.Place | None = None
+def _lines(asked: Asked) -> Iterator[queue.Line]:
+    at, policy = now(), site().policy
+    after: listing.Place | None = None
     with site().store.reading() as connection:
+        names = {code_of(name): name for name in listing.assignees(connection)}
+        wanted = listing_of(asked, at.today, policy, person(), names)
         while True:
-            rows = worklist.page_of_queue(connection, name, after, _BATCH)
-            known = known_of(connection, queue.wanted(rows))
-            yield from (queue.line(row, known, now, site().policy) for row in rows)
+            rows = listing.page(connection, wanted, after, _BATCH)
+            known = known_for(connection, queue.wanted(rows))
+            yield from (queue.line(row, known, at, policy) for row in rows)
             if len(rows) < _BATCH:
                 return
-            last = rows[-1]
-            after = worklist.Place(last["red_flag"], last["priority_rank"], last["authored_on"], last["task_id"])
+            after = rows[-1]["place"]
 
 
 def _tables(span: int) -> dict[str, Table]:
     policy = site().policy
-    now = Now(http.now(), policy.zone)
-    mondays = overview.weeks(now, span)
-    starts = [instant(overview.start_of(monday, now)) for monday in mondays]
+    at = now()
+    mondays = overview.weeks(at, span)
+    starts = [instant(overview.start_of(monday, at)) for monday in mondays]
     with site().store.reading() as connection:
-        waiting = stored.waiting(connection, now.today.isoformat())
+        waiting = stored.waiting(connection, at.today.isoformat())
         since = stored.waiting_since(connection)
         received = stored.received(connection, starts)
         decided = stored.decided(connection, starts[0])
         corrected = stored.corrected(connection, starts[0])
     titles = {code: pair.cm.display for code, pair in site().vocabulary.pairs.items()}
     made = (
-        overview.waiting(waiting, titles, now, policy),
-        overview.by_week(mondays, received, decided, now),
-        overview.waits(since, decided, now, policy),
+        overview.waiting(waiting, titles, at, policy),
+        overview.by_week(mondays, received, decided, at),
+        overview.waits(since, decided, at, policy),
         overview.held(received),
         overview.corrections(corrected, policy),
         overview.quality(received),

@@ -1,4 +1,4 @@
-"""The coordinators' pages: the queues and one referral. Plain HTML that needs no script.
+"""The coordinators' page of one referral. Plain HTML that needs no script.
 
 Addresses hold our own ids, queue names and places in an order, never anything of a patient. Every text shown is
 escaped by Jinja; what is marked in it travels as pieces, never as markup.
@@ -10,40 +10,19 @@ import re
 from typing import Any
 
 import orjson
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template
 
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.referral import Queue
-from referral_service.store import ledger, lookups, worklist
-from referral_service.store.worklist import Count, Place, Reader
-from referral_service.web.http import now as clock
+from referral_service.store import lookups, worklist
+from referral_service.store.worklist import Reader
+from referral_service.web.frame import CLOSED, frame, known_for, now, parsed
 from referral_service.web.http import site
 from referral_service.web.present import decision, queue, referral, timeline, words
-from referral_service.web.present.people import Key, Known
-from referral_service.web.present.words import Now
 
 blueprint = Blueprint("pages", __name__)
-PAGE = 50
 
 OUR_ID = r"[A-Za-z0-9.\-]{1,64}"
 INSTANT = r"[0-9T:.Z\-]{10,32}"
-_PLACE = re.compile(rf"([01])~([0-9])~({INSTANT})~({OUR_ID})")
-
-
-@blueprint.get("/")
-def show_queue() -> str:
-    """One queue, in the order in which it should be worked."""
-    after = _place(request.args.get("after"))
-    with site().store.reading() as connection:
-        counts = worklist.counts(connection)
-        chosen = _chosen(request.args.get("queue"), counts)
-        rows = worklist.page_of_queue(connection, chosen, after, PAGE + 1)
-        known = known_of(connection, queue.wanted(rows[:PAGE]))
-        frame = around(connection, chosen, counts)
-    lines = [queue.line(row, known, frame["now"], site().policy) for row in rows[:PAGE]]
-    following = _place_after(rows[PAGE - 1]) if len(rows) > PAGE else None
-    total = counts.get(chosen, Count())
-    return render_template("queue.html", **frame, lines=lines, total=total, following=following, is_start=after is None)
 
 
 @blueprint.get("/referrals/<identity>")
@@ -55,60 +34,23 @@ def show_referral(identity: str) -> str:
         row = worklist.one_referral(connection, identity)
         if row is None:
             raise not_found("There is no such referral.")
-        known = known_of(connection, referral.wanted(row))
+        known = known_for(connection, referral.wanted(row))
         related = worklist.related_persons(connection, row["client"], row["patient_id"]) if row["patient_id"] else []
         changes = worklist.timeline(connection, row["task_id"])
         roots = _roots(connection, row)
-        frame = around(connection, row["queue"], worklist.counts(connection))
+        around = frame(connection, CLOSED if row["closed"] else row["queue"], now())
     is_masked = row["referral_status"] == queue.MASKED
     shown: dict[str, Any] = {} if is_masked else {
         "patient": referral.patient(row, known, related),
         "asked": referral.asked(row, known),
         "decision": decision.decision(row, roots, policy),
     }  # fmt: skip
-    line = queue.line(row, known, frame["now"], policy)
-    events = timeline.timeline(changes, frame["now"], policy)
+    line = queue.line(row, known, around["now"], policy)
+    events = timeline.timeline(changes, around["now"], policy)
     place = words.queue_name(row["queue"], policy)
     return render_template(
-        "referral.html", **frame, **shown, is_masked=is_masked, row=row, line=line, place=place, events=events
+        "referral.html", **around, **shown, is_masked=is_masked, row=row, line=line, place=place, events=events
     )
-
-
-def around(connection: Reader, current: str, counts: dict[str, Count]) -> dict[str, Any]:
-    """What every page shows around its own matter."""
-    policy = site().policy
-    sums = ledger.sums(connection)
-    tabs = [(name, policy.queues[name], counts.get(name, Count())) for name in Queue]
-    return {
-        "current": current,
-        "tabs": tabs,
-        "sums": sums,
-        "not_taken_count": sums["refused"] + sums["rejected"],
-        "now": Now(clock(), policy.zone),
-        "policy": policy,
-    }
-
-
-def _chosen(wanted: str | None, counts: dict[str, Count]) -> str:
-    """The queue asked for; else the first with a red flag, else the first with anything in it."""
-    if wanted is not None:
-        if wanted not in set(Queue):
-            raise not_found("There is no such queue.")
-        return wanted
-    with_red_flag = [name for name in Queue if counts.get(name, Count()).red_flags]
-    not_empty = [name for name in Queue if counts.get(name, Count()).open]
-    return next(iter((*with_red_flag, *not_empty)), Queue.REVIEW).value
-
-
-def known_of(connection: Reader, wanted: Any) -> Known:
-    """The resources that references lead to, and whom the roles among them stand for."""
-    first = _parsed(worklist.records(connection, wanted))
-    second = _parsed(worklist.records(connection, queue.ends_of_roles(Known(first)) - set(first)))
-    return Known({**first, **second})
-
-
-def _parsed(texts: dict[Key, str]) -> dict[Key, Any]:
-    return {key: orjson.loads(text) for key, text in texts.items()}
 
 
 def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
@@ -123,19 +65,10 @@ def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
     if ".resolve()" in row["decision"]:
         listed = [*request.get("reasonReference", []), *request.get("supportingInfo", [])]
         wanted = {(row["client"], one["reference"]) for one in listed if "reference" in one}
-        roots |= {name: record for (_, name), record in _parsed(worklist.records(connection, wanted)).items()}
+        roots |= {name: record for (_, name), record in parsed(worklist.records(connection, wanted)).items()}
     if '"Bundle.' in row["decision"]:
         roots["Bundle"] = orjson.loads(lookups.received_text(connection, row["received_id"]) or b"{}")
     return roots
-
-
-def _place(text: str | None) -> Place | None:
-    match = matched(_PLACE, text)
-    return Place(int(match[1]), int(match[2]), match[3], match[4]) if match else None
-
-
-def _place_after(row: worklist.Row) -> str:
-    return f"{row['red_flag']}~{row['priority_rank']}~{row['authored_on']}~{row['task_id']}"
 
 
 def matched(pattern: re.Pattern[str], text: str | None) -> re.Match[str] | None:

@@ -82,6 +82,7 @@ def add_referral(rows: Rows, identity: str, minute: int, client: str = CLIENT, *
     }
     dated = {"red_flag": 0, "by_hand": 0, "authored_on": at(minute), "requester": request["requester"]}
     own = {"id": task_id, "referral_id": identity, "patient_id": columns.get("patient_id")}
+    own |= {"born": "", "sender": "", "sender_code": "", "masked": 0}
     add(rows, tables.task, **shared, **own, **{**dated, **task}, content=text_of("Task", task_id))
     identifier = [("urn:orders", identity)]
     add_tokens(rows, "ServiceRequest", identity, client, identifier=identifier)

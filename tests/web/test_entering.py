@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from referral_service.intake import Incoming, Site, preview
 from referral_service.store import ledger, tables
-from referral_service.web import http, pages
+from referral_service.web import frame, http
 from tests.web.test_pages import WICKED, page, patient, read, referral, said, sections, send
 
 MONDAY = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
@@ -49,7 +49,7 @@ FULL = {
 
 @pytest.fixture(autouse=True)
 def monday_noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "clock", lambda: MONDAY)
+    monkeypatch.setattr(frame, "clock", lambda: MONDAY)
     monkeypatch.setattr(http, "now", lambda: MONDAY)
 
 

@@ -16,7 +16,8 @@ from werkzeug.test import TestResponse
 
 from referral_service.intake import Incoming, Site, receive
 from referral_service.store import ledger, tables
-from referral_service.web import http, not_taken, pages
+from referral_service.web import frame, http, not_taken
+from tests.intake.test_moves import moved
 from tests.web.test_pages import WICKED, lines, page, patient, referral, said, sections, send
 
 MONDAY = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
@@ -27,7 +28,7 @@ NUMBERED = [{"system": "urn:orders", "value": "N-1"}]
 
 @pytest.fixture(autouse=True)
 def monday_noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "clock", lambda: MONDAY)
+    monkeypatch.setattr(frame, "clock", lambda: MONDAY)
     monkeypatch.setattr(http, "now", lambda: MONDAY)
 
 
@@ -412,3 +413,18 @@ def test_a_reason_is_shown_and_never_becomes_markup(site: Site, app_client: Flas
     html = page(app_client, take_in(app_client, site, reason=WICKED).location)
     assert "<script>alert" not in html
     assert WICKED in said(html)
+
+
+def test_a_birth_date_confirmed_later_leaves_what_was_taken_in_with_the_coordinators(
+    site: Site, app_client: FlaskClient
+) -> None:
+    send(site, referral(subject=patient("2008"), status="draft"), client="local")
+    identity = take_in(app_client, site).location.removeprefix("/referrals/")
+    found = app_client.get(f"/fhir/Task?focus=ServiceRequest/{identity}").get_json(force=True)["entry"][0]["resource"]
+    moved(site, found, "confirm-birth-date", birth_date="2007-01-01", comment="By telephone.")
+    with site.store.reading() as connection:
+        task = dict(connection.execute(select(tables.task)).mappings().one())
+    assert (task["queue"], task["status"], task["code"]) == ("intake-review", "requested", "G24.3")
+    told = app_client.get(f"/fhir/ServiceRequest/{identity}/$decision").get_json(force=True)["parameter"]
+    (age,) = (one["part"] for one in told if one["name"] == "age")
+    assert [one["valueInteger"] for one in age[1:]] == [19, 19]

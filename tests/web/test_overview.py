@@ -15,11 +15,12 @@ from flask.testing import FlaskClient
 
 from referral_service.intake import Site
 from referral_service.store import tables
-from referral_service.web import exporting, http, overview, pages
+from referral_service.web import exporting, frame, http, overview
 from referral_service.web.exporting import csv_lines, harmless
 from referral_service.web.present import charts
 from referral_service.web.present.overview import percentile, weeks
 from referral_service.web.present.words import Now
+from referral_service.worklist import FINAL
 from tests.web.test_pages import WICKED, named, page, patient, read, referral, said, send
 
 MONDAY = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
@@ -29,7 +30,7 @@ CHILD = "2019-09-14"
 
 @pytest.fixture(autouse=True)
 def monday_noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "clock", lambda: MONDAY)
+    monkeypatch.setattr(frame, "clock", lambda: MONDAY)
     monkeypatch.setattr(http, "now", lambda: MONDAY)
 
 
@@ -52,7 +53,8 @@ def decide(site: Site, at: datetime, *, status: str = "accepted") -> None:
             instant = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
             written = {"version": task["version"] + 1, "at": instant, "status": status}
             connection.execute(tables.status_change.insert().values(**change, **written))
-        connection.execute(tables.task.update().values(status=status, version=tables.task.c.version + 1))
+        where = {"status": status, "closed": int(status in FINAL)}
+        connection.execute(tables.task.update().values(version=tables.task.c.version + 1, **where))
 
 
 def test_who_is_waiting_by_queue_and_code(site: Site, app_client: FlaskClient) -> None:
@@ -82,7 +84,7 @@ def test_arrivals_and_decisions_fall_into_weeks_that_begin_on_the_sites_monday(
     def at(moment: datetime) -> timedelta:
         return MONDAY - moment
 
-    monkeypatch.setattr(http, "now", lambda: datetime(2026, 4, 6, 12, tzinfo=UTC))
+    monkeypatch.setattr(frame, "clock", lambda: datetime(2026, 4, 6, 12, tzinfo=UTC))
     send(site, referral(), at(datetime(2026, 4, 5, 22, 59, tzinfo=UTC)))
     send(site, referral("Tremor, no dystonia"), at(datetime(2026, 4, 5, 23, 0, tzinfo=UTC)))
     send(site, referral("Right knee pain"), at(datetime(2026, 3, 30, 0, 0, tzinfo=UTC)))
@@ -181,7 +183,7 @@ def test_a_span_that_is_none_is_told_in_words(app_client: FlaskClient, path: str
     assert app_client.get(path).status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/overview/patients.csv", "/worklist/nowhere.csv"])
+@pytest.mark.parametrize("path", ["/overview/patients.csv", "/worklist.csv?queue=nowhere"])
 def test_a_file_that_is_none_is_told_in_words(app_client: FlaskClient, path: str) -> None:
     assert app_client.get(path).status_code == 404
 
@@ -276,7 +278,7 @@ def test_a_file_of_a_queue_has_everyone_in_the_order_of_the_page(
     for number in range(5):
         send(site, referral(subject=named(f"N{number}")), timedelta(hours=9 - number))
     send(site, referral("Acute dystonic reaction after metoclopramide", named("=cmd|' /C calc'!A0")))
-    headings, *lines = rows(app_client, "/worklist/adult-movement-disorders.csv")
+    headings, *lines = rows(app_client, "/worklist.csv?queue=adult-movement-disorders")
     listed = [dict(zip(headings, line, strict=True)) for line in lines]
     assert [one["patient"] for one in listed] == ["'=cmd|' /C calc'!A0", "N0", "N1", "N2", "N3", "N4"]
     assert {name: listed[0][name] for name in headings if name != "referral"} == {
@@ -327,16 +329,16 @@ def test_a_file_of_a_search_has_what_the_search_found(site: Site, app_client: Fl
 def test_a_file_is_sent_while_it_is_read(site: Site, app_client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overview, "_BATCH", 1)
     read_pages: list[str] = []
-    real: Callable[..., Any] = overview.worklist.page_of_queue
+    real: Callable[..., Any] = overview.listing.page
 
     def counting(*arguments: Any) -> Any:
-        read_pages.append(arguments[1])
+        read_pages.append(str(arguments[1]))
         return real(*arguments)
 
-    monkeypatch.setattr(overview.worklist, "page_of_queue", counting)
+    monkeypatch.setattr(overview.listing, "page", counting)
     for number in range(4):
         send(site, referral(subject=named(f"N{number}")), timedelta(hours=9 - number))
-    with app_client.get("/worklist/adult-movement-disorders.csv", buffered=False) as response:
+    with app_client.get("/worklist.csv?queue=adult-movement-disorders", buffered=False) as response:
         parts = iter(response.response)
         first = [next(parts), next(parts), next(parts)]
         assert (len(read_pages), "N0" in "".join(map(str, first))) == (1, True)

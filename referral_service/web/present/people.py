@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from referral_service.fhir.names import name_of, referenced_name
+
 Resource = Mapping[str, Any]
 Key = tuple[str, str]
 """(client, ``Type/id``): one client's references never lead to another's resources."""
@@ -47,23 +49,6 @@ class Contact:
     name: str
     role: str
     lines: tuple[Line, ...] = ()
-
-
-def name_of(resource: Resource) -> str:
-    """The name somebody goes by: the official or usual one, never one given up; empty when there is none."""
-    names = resource.get("name", [])
-    if isinstance(names, str):
-        return names
-    listed = [names] if isinstance(names, Mapping) else list(names)
-    current = [name for name in listed if name.get("use") not in ("old", "maiden")] or listed
-    current.sort(key=lambda name: {"official": 0, "usual": 1}.get(name.get("use", ""), 2))
-    return _one_name(current[0]) if current else ""
-
-
-def _one_name(name: Resource) -> str:
-    """The name as its sender wants it shown, else its parts (https://hl7.org/fhir/R4/datatypes.html#HumanName)."""
-    parts = [*name.get("prefix", []), *name.get("given", []), name.get("family"), *name.get("suffix", [])]
-    return str(name.get("text") or " ".join(part for part in parts if part))
 
 
 def telecoms(resource: Resource) -> tuple[Line, ...]:
@@ -156,12 +141,7 @@ class Known:
 
     def name(self, client: str, reference: Resource | None, source: Resource | None = None) -> str:
         """Whom a Reference names: what it displays, else the resource it leads to, else its address; empty if none."""
-        if not reference:
-            return ""
-        target = self._target(client, reference, source)
-        named = self._name_of(client, target) if target else ""
-        identifier = reference.get("identifier", {}).get("value", "")
-        return str(reference.get("display") or named or identifier or reference.get("reference", ""))
+        return referenced_name(reference, lambda one: self._target(client, one, source))
 
     def target(self, client: str, reference: Resource | None, source: Resource | None = None) -> Resource | None:
         return self._target(client, reference, source) if reference else None
@@ -172,12 +152,6 @@ class Known:
             own = (source or {}).get("contained", [])
             return next((one for one in own if one.get("id") == address[1:]), None)
         return self.resources.get((client, address))
-
-    def _name_of(self, client: str, resource: Resource) -> str:
-        if resource.get("resourceType") != "PractitionerRole":
-            return name_of(resource)
-        ends = (resource.get("practitioner"), resource.get("organization"))
-        return ", ".join(filter(None, (self.name(client, end) for end in ends)))
 
 
 def references_of(resource: Resource, *elements: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from referral_service.fhir.names import name_of
 from referral_service.policy import Policy
 from referral_service.referral import Priority
 from referral_service.web.present import people, words
@@ -22,12 +23,15 @@ PRIORITIES = tuple(priority.value for priority in Priority)
 @dataclass(frozen=True, slots=True)
 class Line:
     referral_id: str
+    task_id: str
+    version: int
     red_flag: bool
     priority: str
     status: str
     status_words: str
     notice: str
     assignee: str
+    place: str
     name: str
     age: str
     code: str
@@ -38,6 +42,8 @@ class Line:
     received: Moment
     waited: str
     due: Due
+    changed: Moment
+    changed_ago: str
     sender: str
     client: str
 
@@ -50,12 +56,15 @@ def line(row: Row, known: Known, now: Now, policy: Policy) -> Line:
     code, title, suspected = _indication(orjson.loads(row["task"]))
     return Line(
         referral_id=row["referral_id"],
+        task_id=row["task_id"],
+        version=row["version"],
         red_flag=bool(row["red_flag"]),
         priority=PRIORITIES[row["priority_rank"]],
         status=row["status"],
-        status_words=words.STATUSES.get(row["status"], words.sentence(row["status"])),
+        status_words=words.status(row["status"], policy),
         notice=words.sentence(row["business_status"]) if row["business_status"] else "",
         assignee=row["assignee"] or "",
+        place=words.queue_name(row["queue"], policy),
         name="Entered in error" if masked else patient_name(row, patient, request, known),
         age="" if masked else _age(row, patient, now),
         code="" if masked else code,
@@ -66,7 +75,9 @@ def line(row: Row, known: Known, now: Now, policy: Policy) -> Line:
         received=now.moment(row["authored_on"]),
         waited=now.waited(row["authored_on"]),
         due=words.due(row["due"], now.today),
-        sender=known.name(row["client"], request.get("requester"), request) or row["client"],
+        changed=now.moment(row["last_updated"]),
+        changed_ago=now.ago(row["last_updated"]),
+        sender=row["client"] if masked else row["sender"],
         client=row["client"],
     )
 
@@ -74,7 +85,7 @@ def line(row: Row, known: Known, now: Now, policy: Policy) -> Line:
 def patient_name(row: Row, patient: people.Resource, request: people.Resource, known: Known) -> str:
     """The stored Patient's name, else what the sender calls the subject."""
     if patient:
-        return people.name_of(patient) or "Name not given"
+        return name_of(patient) or "Name not given"
     return known.name(row["client"], request.get("subject"), request) or "Patient not known yet"
 
 
@@ -99,9 +110,9 @@ def _said(row: Row, request: people.Resource, known: Known) -> str:
 
 
 def wanted(rows: Iterable[Row]) -> Iterator[Key]:
-    """What has to be looked up before lines can name their senders and reasons."""
+    """What has to be looked up before lines can give their reasons."""
     for row in rows:
-        for reference in people.references_of(orjson.loads(row["request"]), "requester", "reasonReference"):
+        for reference in people.references_of(orjson.loads(row["request"]), "reasonReference"):
             yield row["client"], reference
 
 

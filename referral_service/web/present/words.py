@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from referral_service.policy import Policy
 from referral_service.referral import Flag, Queue
 from referral_service.routing import age_interval
+from referral_service.web.present.spelling import spelled
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -52,6 +53,10 @@ class Now:
             if seconds // size < limit:
                 return number(seconds // size, unit)
         return number(seconds // (7 * _DAY), "week")
+
+    def ago(self, then: str) -> str:
+        waited = self.waited(then)
+        return waited if waited == "just now" else f"{waited} ago"
 
 
 def _aware(instant: str | datetime) -> datetime:
@@ -193,6 +198,10 @@ STATUSES: Mapping[str, str] = {
     "failed": "Failed",
     "entered-in-error": "Entered in error",
 }
+
+
+def status(code: str, policy: Policy) -> str:
+    return spelled(STATUSES.get(code, sentence(code)), policy.spelling)
 
 
 def queue_name(queue: str, policy: Policy) -> str:

@@ -71,7 +71,11 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(length=36), nullable=False),
         sa.Column("param", sa.String(length=16), nullable=False),
         sa.Column("system", sa.String(length=256), nullable=False),
-        sa.Column("value", sa.String(length=256), nullable=False),
+        sa.Column(
+            "value",
+            sa.String(length=256).with_variant(sa.String(length=256, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("client", sa.String(length=64), nullable=False),
         sa.Column("type", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("owner", "param", "system", "value", name=op.f("pk_token")),
@@ -82,6 +86,7 @@ def upgrade() -> None:
         ["client", "type", "param", "value", "system"],
         unique=False,
     )
+    op.create_index(op.f("ix_token_param_value_owner"), "token", ["param", "value", "owner"], unique=False)
     op.create_table(
         "ledger",
         sa.Column("received_id", sa.String(length=36), nullable=False),
@@ -175,6 +180,16 @@ def upgrade() -> None:
         sa.Column("by_hand", sa.Integer(), nullable=False),
         sa.Column("code", sa.String(length=8), nullable=True),
         sa.Column("flags", sa.String(length=256), nullable=False),
+        sa.Column("born", sa.String(length=10), nullable=False),
+        sa.Column("sender", sa.String(length=200), nullable=False),
+        sa.Column("sender_code", sa.String(length=16), nullable=False),
+        sa.Column("masked", sa.Integer(), nullable=False),
+        sa.Column("closed", sa.Integer(), nullable=False),
+        sa.Column("lane", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "closed = CASE WHEN status IN ('cancelled', 'completed', 'entered-in-error', 'failed', 'rejected') THEN 1 ELSE 0 END",
+            name=op.f("ck_task_closed"),
+        ),
         sa.CheckConstraint(
             "queue IN ('adult-movement-disorders', 'pediatric-neuromotor', 'intake-review')", name=op.f("ck_task_queue")
         ),
@@ -182,26 +197,47 @@ def upgrade() -> None:
             "status IN ('requested', 'received', 'accepted', 'in-progress', 'on-hold', 'rejected', 'cancelled', 'completed', 'failed', 'entered-in-error')",
             name=op.f("ck_task_status"),
         ),
+        sa.CheckConstraint("lane = (1 - red_flag) * 4 + 3 - priority_rank", name=op.f("ck_task_lane")),
         sa.CheckConstraint("priority_rank BETWEEN 0 AND 3", name=op.f("ck_task_priority_rank")),
         sa.ForeignKeyConstraint(["referral_id"], ["service_request.id"], name=op.f("fk_task_referral_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_task")),
         sa.UniqueConstraint("referral_id", name=op.f("uq_task_referral_id")),
     )
     op.create_index(op.f("ix_task_client_last_updated_id"), "task", ["client", "last_updated", "id"], unique=False)
+    op.create_index(
+        op.f("ix_task_closed_sender_code_sender"), "task", ["closed", "sender_code", "sender"], unique=False
+    )
     op.create_index(op.f("ix_task_last_updated_id"), "task", ["last_updated", "id"], unique=False)
+    op.create_index("ix_task_list_by_age", "task", ["closed", "queue", "born", "id"], unique=False)
+    op.create_index("ix_task_list_by_changed", "task", ["closed", "queue", "last_updated", "id"], unique=False)
+    op.create_index("ix_task_list_by_due", "task", ["closed", "queue", "due", "id"], unique=False)
+    op.create_index("ix_task_list_by_urgency", "task", ["closed", "queue", "lane", "authored_on", "id"], unique=False)
+    op.create_index("ix_task_list_by_waiting", "task", ["closed", "queue", "authored_on", "id"], unique=False)
+    op.create_index(
+        "ix_task_list_filters",
+        "task",
+        [
+            "closed",
+            "queue",
+            "lane",
+            "authored_on",
+            "due",
+            "born",
+            "last_updated",
+            "id",
+            "status",
+            "business_status",
+            "code",
+            "flags",
+            "sender_code",
+            "assignee",
+            "patient_id",
+            "referral_id",
+            "masked",
+        ],
+        unique=False,
+    )
     op.create_index(op.f("ix_task_patient_id"), "task", ["patient_id"], unique=False)
-    op.create_index(
-        op.f("ix_task_queue_red_flag_priority_rank_authored_on_id"),
-        "task",
-        ["queue", "red_flag", "priority_rank", "authored_on", "id"],
-        unique=False,
-    )
-    op.create_index(
-        op.f("ix_task_status_queue_code_due_red_flag_authored_on"),
-        "task",
-        ["status", "queue", "code", "due", "red_flag", "authored_on"],
-        unique=False,
-    )
     op.create_index(
         op.f("ix_task_status_queue_last_updated_id"), "task", ["status", "queue", "last_updated", "id"], unique=False
     )

@@ -1,0 +1,268 @@
+"""The coordinators' list: any filter in any order, a page at a time, and whether anything has changed since.
+
+A page without filters is the head of an index that is in order already. With filters one index that holds all they
+ask for is read through, so that no row is opened which is not shown. Either way all queues at once are the heads of
+each one merged. Pages are cut by key, never by offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    func,
+    intersect,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union,
+    union_all,
+)
+
+from referral_service.fhir.names import number, words
+from referral_service.referral import Queue
+from referral_service.store import tables
+from referral_service.store.worklist import Count, Row, rows_of, with_task
+
+Condition = ColumnElement[bool]
+ORDERS: Mapping[str, tuple[str, ...]] = tables.LIST_ORDERS
+URGENCY = "urgency"
+_PRIVATE = {"age": ("born",)}
+"""Keys of an order that say something of a patient; a place leaves them out, and they are looked up again by the id."""
+_TASK = tables.task
+_LAST_SIGN = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Birth dates, both ends included, of those who are of some ages on a day."""
+
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands in an order: the values of its keys, empty where these are a patient's, and its id."""
+
+    values: tuple[str, ...]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What is to be shown, None and empty where anything will do.
+
+    ``due`` and ``received`` are the first and the last day or instant, ``unborn`` lets those pass whose age cannot be
+    told, ``text`` is what somebody typed: the beginnings of words of a name, or an identifier.
+    """
+
+    status: str | None = None
+    business_status: str | None = None
+    lane: tuple[int, ...] | None = None
+    flag: str | None = None
+    code: str | None = None
+    uncoded: bool = False
+    born: Band | None = None
+    unborn: Band | None = None
+    sender: str | None = None
+    assignee: str | None = None
+    unassigned: bool = False
+    due: tuple[str | None, str | None] = (None, None)
+    received: tuple[str | None, str | None] = (None, None)
+    text: str = ""
+
+
+ANY = Filters()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list: which queues, open or closed referrals, through which filters, in which order."""
+
+    queues: tuple[Queue, ...]
+    closed: bool = False
+    filters: Filters = ANY
+    order: str = URGENCY
+    falls: bool = False
+
+
+def page(connection: Connection, listing: Listing, after: Place | None, limit: int) -> list[Row]:
+    """Rows as :func:`worklist.with_task` gives them, each with its ``place``."""
+    place = _completed(connection, listing, after) if after is not None else None
+    found = _filtered(listing, place, limit) if listing.filters != ANY else _merged(listing, place, limit)
+    ids = [row.id for row in connection.execute(found)]
+    rows = {row["task_id"]: row for row in rows_of(connection, with_task().where(_TASK.c.id.in_(ids)))}
+    return [{**rows[one], "place": _place_of(listing, rows[one])} for one in ids if one in rows]
+
+
+def count(connection: Connection, listing: Listing) -> int:
+    """How many pass the filters."""
+    query = select(func.count()).select_from(_TASK).where(_TASK.c.queue.in_(listing.queues), *_conditions(listing))
+    return int(connection.execute(_by_filters(query)).scalar_one())
+
+
+def _merged(listing: Listing, place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
+    """The heads of each queue, each from an index that is in order, brought together."""
+    heads = [
+        _head(listing, [_TASK.c.queue == queue], place, limit).with_hint(
+            _TASK, f"INDEXED BY {tables.list_index(listing.order)}", "sqlite"
+        )
+        for queue in listing.queues
+    ]
+    if len(heads) == 1:
+        return heads[0]
+    rows = union_all(*(select(head.subquery()) for head in heads)).subquery()
+    return select(rows).order_by(*(_directed(key, listing) for key in _keys(listing, rows.c))).limit(limit)
+
+
+def _filtered(listing: Listing, place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
+    return _by_filters(_head(listing, [_TASK.c.queue.in_(listing.queues)], place, limit))
+
+
+def _by_filters(query: Select[Any]) -> Select[Any]:
+    """Reads the one index that holds all the filters; SQLite would open every row for want of statistics."""
+    return query.with_hint(_TASK, f"INDEXED BY {tables.LIST_FILTERS}", "sqlite")
+
+
+def _head(listing: Listing, queues: list[Condition], place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
+    keys = _keys(listing, _TASK.c)
+    query = select(*keys).where(*queues, *_conditions(listing))
+    if place is not None:
+        here, there = tuple_(*keys), tuple_(*(literal(value) for value in place))
+        query = query.where(here < there if listing.falls else here > there)
+    return query.order_by(*(_directed(key, listing) for key in keys)).limit(limit)
+
+
+def _keys(listing: Listing, columns: Any) -> list[ColumnElement[Any]]:
+    return [columns[name] for name in (*ORDERS[listing.order], "id")]
+
+
+def _directed(key: ColumnElement[Any], listing: Listing) -> ColumnElement[Any]:
+    return key.desc() if listing.falls else key.asc()
+
+
+def _place_of(listing: Listing, row: Row) -> Place:
+    private = _PRIVATE.get(listing.order, ())
+    values = tuple("" if name in private else str(row[name]) for name in ORDERS[listing.order])
+    return Place(values, row["task_id"])
+
+
+def _completed(connection: Connection, listing: Listing, after: Place) -> tuple[Any, ...]:
+    """A place with what it leaves out looked up again; the beginning when there is no such row."""
+    values: list[Any] = []
+    for name, value in zip(ORDERS[listing.order], after.values, strict=True):
+        if name in _PRIVATE.get(listing.order, ()):
+            found = connection.execute(select(_TASK.c[name]).where(_TASK.c.id == after.id)).scalar()
+            values.append(found if found is not None else ("~" if listing.falls else ""))
+        else:
+            values.append(int(value) if name == "lane" else value)
+    return (*values, after.id)
+
+
+def _conditions(listing: Listing) -> list[Condition]:
+    wanted, task = listing.filters, _TASK.c
+    equal = {
+        "status": wanted.status,
+        "business_status": wanted.business_status,
+        "code": wanted.code,
+        "sender_code": wanted.sender,
+        "assignee": wanted.assignee,
+    }
+    found: list[Condition] = [task.closed == int(listing.closed)]
+    found += [task[name] == value for name, value in equal.items() if value is not None]
+    if wanted.lane is not None:
+        found.append(task.lane.in_(wanted.lane))
+    if wanted.flag:
+        found.append(task.flags.contains(f",{wanted.flag},", autoescape=True))
+    if wanted.uncoded:
+        found.append(task.code.is_(None))
+    if wanted.unassigned:
+        found.append(task.assignee.is_(None))
+    if wanted.born is not None:
+        found += [task.born != "", _first_day() <= wanted.born.last, _last_day() >= wanted.born.first]
+    if wanted.unborn is not None:
+        found.append(or_(task.born == "", _first_day() > wanted.unborn.last, _last_day() < wanted.unborn.first))
+    found += _between(task.due, wanted.due) + _between(task.authored_on, wanted.received)
+    return [*found, *_text_conditions(wanted.text)]
+
+
+def _between(column: ColumnElement[str], ends: tuple[str | None, str | None]) -> list[Condition]:
+    first, last = ends
+    found = [column >= first] if first is not None else []
+    return [*found, column <= last] if last is not None else found
+
+
+def _first_day() -> ColumnElement[str]:
+    """The earliest day that a birth date of any precision can mean."""
+    return _TASK.c.born + func.substr("-01-01", func.length(_TASK.c.born) - 3)
+
+
+def _last_day() -> ColumnElement[str]:
+    return _TASK.c.born + func.substr("-12-31", func.length(_TASK.c.born) - 3)
+
+
+def _text_conditions(text: str) -> list[Condition]:
+    """Every word begins a word of the patient's name, or the whole is the beginning of an identifier."""
+    bare = number(text)
+    if not bare:
+        return []
+    named = intersect(*(_owners("_word", word) for word in words(text))).subquery()
+    owners = select(union(select(named), _owners("_number", bare)).cte())
+    return [_TASK.c.masked == 0, or_(_TASK.c.patient_id.in_(owners), _TASK.c.referral_id.in_(owners))]
+
+
+def _owners(param: str, begins: str) -> Select[str]:
+    """Patients and referrals with a token that begins like this."""
+    token = tables.token.c
+    return select(token.owner).where(token.param == param, token.value >= begins, token.value < begins + _LAST_SIGN)
+
+
+def senders(connection: Connection, closed: bool) -> list[tuple[str, str]]:
+    """Code and name of everybody who has referrals among the open or the closed ones."""
+    query = select(_TASK.c.sender_code, _TASK.c.sender).distinct().where(_TASK.c.closed == int(closed))
+    found = connection.execute(query)
+    return sorted(((code, name) for code, name in found), key=lambda one: one[1].casefold())
+
+
+def sender_name(connection: Connection, code: str) -> str | None:
+    query = select(_TASK.c.sender).where(_TASK.c.closed.in_((0, 1)), _TASK.c.sender_code == code).limit(1)
+    name: str | None = connection.execute(query).scalar()
+    return name
+
+
+def assignees(connection: Connection) -> list[str]:
+    """Everybody to whom an open referral is assigned."""
+    query = select(_TASK.c.assignee).distinct().where(_TASK.c.closed == 0, _TASK.c.assignee.is_not(None))
+    return sorted(str(name) for name in connection.execute(_by_filters(query)).scalars())
+
+
+def last_change(connection: Connection) -> str:
+    """The instant of the latest change of any Task; empty when there is none."""
+    return str(connection.execute(select(func.max(_TASK.c.last_updated))).scalar() or "")
+
+
+def change_stamp(connection: Connection, since: datetime) -> str:
+    """What stays the same for as long as no Task has changed.
+
+    Beside the latest change it counts those from ``since`` on, and with them any of a transaction that was slower to
+    commit than one which began later.
+    """
+    begin = since.isoformat(timespec="milliseconds")[:23] + "Z"
+    query = select(func.max(_TASK.c.last_updated), func.count(), func.sum(_TASK.c.version))
+    last, number_of, versions = connection.execute(query.where(_TASK.c.last_updated >= begin)).one()
+    return f"{last or last_change(connection)} {number_of} {versions or 0}"
+
+
+def arrivals(connection: Connection, since: str) -> dict[str, Count]:
+    """Open referrals that were first received after an instant, by queue."""
+    new = (_TASK.c.last_updated > since, _TASK.c.authored_on > since, _TASK.c.closed == 0)
+    query = select(_TASK.c.queue, func.count(), func.sum(_TASK.c.red_flag)).where(*new).group_by(_TASK.c.queue)
+    return {queue: Count(number_of, int(red_flags)) for queue, number_of, red_flags in connection.execute(query)}

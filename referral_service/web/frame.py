@@ -1,0 +1,80 @@
+"""What every page shows around its own matter: the tabs with their counts, and the sums that must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from referral_service.referral import Queue
+from referral_service.store import ledger, worklist
+from referral_service.store.worklist import Count, Reader
+from referral_service.web.http import now as clock
+from referral_service.web.http import site
+from referral_service.web.present.people import Key, Known
+from referral_service.web.present.queue import ends_of_roles
+from referral_service.web.present.words import Now
+
+ALL, CLOSED = "all", "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One list of the worklist; ``key`` is what is pressed after g to go there."""
+
+    name: str
+    words: str
+    key: str
+    count: Count
+    unit: str = "open"
+
+
+def now() -> Now:
+    """When the page is made, in the zone of the site."""
+    return Now(clock(), site().policy.zone)
+
+
+def frame(connection: Reader, current: str, now: Now) -> dict[str, Any]:
+    policy = site().policy
+    sums = ledger.sums(connection)
+    tabs = _tabs(worklist.counts(connection), sums)
+    return {
+        "current": current,
+        "tabs": tabs,
+        "red_flags": max(tab.count.red_flags for tab in tabs),
+        "sums": sums,
+        "not_taken_count": sums["refused"] + sums["rejected"],
+        "now": now,
+        "policy": policy,
+    }
+
+
+_KEYS = {Queue.ADULT: "a", Queue.PEDIATRIC: "p", Queue.REVIEW: "r"}
+
+
+def _tabs(counts: dict[str, Count], sums: dict[str, int]) -> list[Tab]:
+    policy = site().policy
+    queues = [Tab(name, policy.queues[name], _KEYS[name], counts.get(name, Count())) for name in Queue]
+    every = Count(sum(tab.count.open for tab in queues), sum(tab.count.red_flags for tab in queues))
+    closed = Count(sums["routed"] + sums["review"] - every.open)
+    return [*queues, Tab(ALL, "All queues", "e", every), Tab(CLOSED, "Closed", "c", closed, "closed")]
+
+
+def first_to_open(counts: dict[str, Count]) -> str:
+    """The first queue with a red flag, else the first with anything in it, else the one for review."""
+    with_red_flag = [name for name in Queue if counts.get(name, Count()).red_flags]
+    not_empty = [name for name in Queue if counts.get(name, Count()).open]
+    return next(iter((*with_red_flag, *not_empty)), Queue.REVIEW).value
+
+
+def known_for(connection: Reader, wanted: Iterable[Key]) -> Known:
+    """The resources that references lead to, and whom the roles among them stand for."""
+    first = parsed(worklist.records(connection, wanted))
+    second = parsed(worklist.records(connection, ends_of_roles(Known(first)) - set(first)))
+    return Known({**first, **second})
+
+
+def parsed(texts: dict[Key, str]) -> dict[Key, Any]:
+    return {key: orjson.loads(text) for key, text in texts.items()}

@@ -1,0 +1,149 @@
+"""The worklist: queues as tabs, a list that sorts, filters and refreshes itself. It works without a script too.
+
+``GET /`` is a list by codes alone, which can be kept and passed on. ``POST /`` is the same narrowed to a name or an
+identifier, which never stands in an address. ``/refresh`` gives the changing part of either, or nothing when nothing
+has changed.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from hashlib import sha256
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from referral_service.issues import Fault, FaultKind, error
+from referral_service.store import listing, worklist
+from referral_service.store.worklist import Reader
+from referral_service.web.frame import first_to_open, frame, known_for, now
+from referral_service.web.http import person, site
+from referral_service.web.present import queue, words
+from referral_service.web.present.words import Now
+from referral_service.web.worklist import news
+from referral_service.web.worklist.asked import Asked, code_of, listing_of, place_of, place_text, read
+from referral_service.web.worklist.choices import ORDERS, menus
+
+blueprint = Blueprint("worklist", __name__)
+PAGE = 50
+TEXT = 100
+"""Longest text that is looked for, in characters."""
+_SETTLED = timedelta(minutes=10)
+
+
+@blueprint.app_template_filter("day")
+def day_in_words(iso: str) -> str:
+    return words.day(date.fromisoformat(iso))
+
+
+@blueprint.get("/")
+def show() -> str:
+    """One list, in the order in which it should be worked."""
+    with site().store.reading() as connection:
+        return render_template("worklist.html", **shown(connection, _asked(connection)))
+
+
+@blueprint.post("/")
+def find() -> AnyResponse | str:
+    """The list narrowed to who goes by a name or an identifier."""
+    if not request.form.get("text", "").strip():
+        return redirect(f"{url_for('worklist.show')}?{request.query_string.decode()}", 303)
+    with site().store.reading() as connection:
+        return render_template("worklist.html", **shown(connection, _asked(connection)))
+
+
+@blueprint.get("/refresh")
+def refresh() -> Response:
+    return _refreshed(304)
+
+
+@blueprint.post("/refresh")
+def refresh_found() -> Response:
+    return _refreshed(204)
+
+
+def _refreshed(unchanged: int) -> Response:
+    """The list again with its tabs and what is new since; nothing at all when nothing has changed."""
+    at = now()
+    with site().store.reading() as connection:
+        etag = _etag(connection, at)
+        if request.headers.get("If-None-Match") == etag:
+            return Response(status=unchanged, headers={"ETag": etag})
+        asked = _asked(connection)
+        part = {"etag": etag, **_list(connection, asked, at)}
+        before = news.read(request.args)
+        told = news.told(connection, before, part["red_flags"], at, site().policy)
+    return Response(render_template("worklist_refresh.html", **part, told=told), headers={"ETag": etag})
+
+
+def _asked(connection: Reader) -> Asked:
+    """What is asked for; without a queue the first that waits most for somebody to look at it."""
+    text = " ".join(request.form.get("text", "").split())
+    if len(text) > TEXT or "\0" in text:
+        raise Fault(FaultKind.INVALID, error("too-long", "too-large", f"Type no more than {TEXT} letters or digits."))
+    given = {name: value for name, value in request.args.items() if name not in news.PARAMETERS}
+    if request.form.get("after"):
+        given["after"] = request.form["after"]
+    usual = "" if given.get("queue") else first_to_open(worklist.counts(connection))
+    return read(given, usual, text)
+
+
+def shown(connection: Reader, asked: Asked) -> dict[str, Any]:
+    """All that the page of a list is made from."""
+    at = now()
+    return {"etag": _etag(connection, at), **_list(connection, asked, at), **_choices(connection, asked)}
+
+
+def _list(connection: Reader, asked: Asked, at: Now) -> dict[str, Any]:
+    """The rows of one page with all that stands around them.
+
+    What was seen is asked for first: what changes in between is then shown now and told of the next time.
+    """
+    since = listing.last_change(connection)
+    around = frame(connection, asked.name, at)
+    names = {code_of(name): name for name in listing.assignees(connection)} if "assignee" in asked.values else {}
+    wanted = listing_of(asked, at.today, site().policy, person(), names)
+    after = place_of(asked.after, asked.sort) if asked.after else None
+    rows = listing.page(connection, wanted, after, PAGE + 1)
+    known = known_for(connection, queue.wanted(rows[:PAGE]))
+    is_whole = after is None and len(rows) <= PAGE
+    return {
+        **around,
+        "asked": asked,
+        "heading": next(tab.words for tab in around["tabs"] if tab.name == asked.name),
+        "orders": ORDERS,
+        "lines": [queue.line(row, known, at, site().policy) for row in rows[:PAGE]],
+        "following": place_text(rows[PAGE - 1]["place"]) if len(rows) > PAGE else None,
+        "is_start": asked.after is None,
+        "found": len(rows) if is_whole else _count(connection, asked, wanted),
+        "seen": news.Seen(since, around["red_flags"]),
+        "actions": (),
+    }
+
+
+def _count(connection: Reader, asked: Asked, wanted: listing.Listing) -> int | None:
+    """How many there are beyond one page; not of a name, for which a longer beginning is the better answer."""
+    return listing.count(connection, wanted) if asked.values and not asked.text else None
+
+
+def _choices(connection: Reader, asked: Asked) -> dict[str, Any]:
+    senders = listing.senders(connection, asked.closed)
+    chosen = asked.values.get("sender")
+    if chosen and chosen not in dict(senders):
+        senders.append((chosen, listing.sender_name(connection, chosen) or "a sender not known here"))
+    people = [(code_of(name), name) for name in listing.assignees(connection)]
+    return {"menus": menus(site().policy, asked.closed, senders, people)}
+
+
+def _etag(connection: Reader, at: Now) -> str:
+    """Stays the same while no Task has changed and nothing on the page reads otherwise for the time that has passed.
+
+    Waits are told by the minute in the first hour, and by the hour after it.
+    """
+    settled = at.at.replace(minute=at.at.minute // 10 * 10, second=0, microsecond=0) - _SETTLED
+    stamp = listing.change_stamp(connection, settled)
+    is_recent = stamp[:16] > (at.at - timedelta(hours=1)).isoformat()[:16]
+    hour = at.at.astimezone(at.zone).isoformat()[: 16 if is_recent else 13]
+    whole = f"{stamp} {hour} {site().package_version} {site().policy.label}"
+    return f'"{sha256(whole.encode()).hexdigest()[:20]}"'

@@ -1,0 +1,206 @@
+"""The worklist with 100,000 referrals: the first page of each list, order and filter, and the poll of an open page.
+
+Run: python -m tests.benchmarks.worklist [--referrals 100000] [--rounds 9]
+
+The rows are written straight into the store; the pages are asked for over real HTTP from a server of its own. The
+machine is shared with the client, so read the ratios, which are to the first page of all queues by urgency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from referral_service.referral import Priority, Queue
+from referral_service.store import tables
+from referral_service.store.engine import Store, open_store
+from referral_service.store.migrations import upgrade
+from referral_service.store.writes import Rows, insert_all
+from referral_service.web.worklist.asked import code_of
+from tests.benchmarks.throughput import _postgres
+from tests.serving import Server
+
+AIM_PAGE, AIM_POLL = 150, 20
+CODES = {"G24.3": 40, "G24.5": 20, "G24.8": 12, "G24.02": 8, "G24.9": 10, "G24.1": 5, None: 5}
+STATUSES = {"completed": 40, "rejected": 8, "cancelled": 6, "failed": 1, "requested": 25, "accepted": 12, "on-hold": 8}
+FAMILIES = ("Vellum", "Sparrow", "Makebelieve", "Quillfeather", "Immaginario", "Öztürk", "Ng", "Featherstub")
+GIVEN = ("Ada", "Zuri", "Noor", "Fulano", "Asha", "Casimir", "Kirra", "Ji-woo", "Wilhelmina")
+SENDERS = tuple(f"Dr Invented {number}" for number in range(400))
+BATCH = 2_000
+
+
+def main() -> None:
+    options = _options()
+    print(f"{options.referrals} referrals; median of {options.rounds} rounds, at the server\n")
+    print(f"{'engine':12}{'asked for':34}{'ms':>8}{'ratio':>8}  aim")
+    with _postgres() as url:
+        for engine, address in (("SQLite", None), ("PostgreSQL", url)):
+            with tempfile.TemporaryDirectory() as folder:
+                database = address or f"sqlite:///{folder}/bench.db"
+                store = open_store(database)
+                upgrade(store)
+                fill(store, options.referrals, datetime.now(UTC))
+                store.close()
+                _measure(engine, Server(database, Path(folder)), options.rounds)
+
+
+def fill(store: Store, number_of: int, now: datetime) -> None:
+    """Referrals of the last two years; the open ones are of the last months."""
+    chance = random.Random(7)
+    for begin in range(0, number_of, BATCH):
+        rows: Rows = {}
+        for number in range(begin, min(begin + BATCH, number_of)):
+            _add(rows, number, chance, now)
+        with store.writing() as connection:
+            insert_all(connection, rows)
+    if store.engine.dialect.name == "postgresql":
+        with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")  # as its autovacuum would within a minute
+
+
+def _add(rows: Rows, number: int, chance: random.Random, now: datetime) -> None:
+    received = now - timedelta(seconds=chance.randrange(2 * 365 * 86400))
+    at = received.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    identity, client = f"{number:08d}", f"ehr-{number % 5}"
+    family, given = chance.choice(FAMILIES), chance.choice(GIVEN)
+    born = (date(1930, 1, 1) + timedelta(days=chance.randrange(95 * 365))).isoformat()
+    _add_patient(rows, identity, client, at, family, given, born)
+    shared = {"client": client, "version": 1, "last_updated": at}
+    received_row = {"id": f"in-{identity}", "client": client, "request_id": identity, "door": "create"}
+    rows.setdefault(tables.received, []).append({**received_row, "result": "decided", "at": at, "body": b"{}"})
+    sender = chance.choice(SENDERS)
+    request = {"resourceType": "ServiceRequest", "id": identity, "requester": {"display": sender}}
+    request |= {"reasonCode": [{"text": "Cervical dystonia"}], "note": [{"text": "invented " * 80}]}
+    fixed = {"path": "", "content_hash": "", "disposition": "routed", "decision": "{}", "decision_input": "{}"}
+    described = {"status": "active", "intent": "order", "priority": "routine", "input_hash": "", "received_on": at[:10]}
+    links = {"patient_id": f"p-{identity}", "received_id": f"in-{identity}", "requester": None}
+    row = {**shared, "id": identity, "content": json.dumps(request), **fixed, **described, **links}
+    rows.setdefault(tables.service_request, []).append(row)
+    _add_task(rows, identity, shared, at, born, sender, chance)
+    state = {"received_id": f"in-{identity}", "position": 0, "client": client, "at": at, "state": "routed"}
+    rows.setdefault(tables.ledger, []).append({**state, "referral_id": identity, "red_flag": 0, "outcome": "{}"})
+    _add_token(rows, identity, "ServiceRequest", client, "_number", f"order{number}")
+
+
+def _add_patient(rows: Rows, identity: str, client: str, at: str, family: str, given: str, born: str) -> None:
+    owner = f"p-{identity}"
+    patient: dict[str, Any] = {"resourceType": "Patient", "id": owner, "birthDate": born}
+    patient["name"] = [{"family": family, "given": [given]}]
+    row = {"id": owner, "client": client, "type": "Patient", "version": 1, "last_updated": at, "content_hash": ""}
+    rows.setdefault(tables.resource, []).append({**row, "content": json.dumps(patient), "birth_date": born})
+    for word in (family.lower(), given.lower()):
+        _add_token(rows, owner, "Patient", client, "_word", word)
+    _add_token(rows, owner, "Patient", client, "_number", f"9{identity}")
+
+
+def _add_token(rows: Rows, owner: str, kind: str, client: str, param: str, value: str) -> None:
+    row = {"owner": owner, "type": kind, "client": client, "param": param, "system": "", "value": value}
+    rows.setdefault(tables.token, []).append(row)
+
+
+def _add_task(
+    rows: Rows, identity: str, shared: dict[str, Any], at: str, born: str, sender: str, chance: random.Random
+) -> None:
+    code = chance.choices(list(CODES), list(CODES.values()))[0]
+    coding = [{"code": code, "display": "Dystonia"}] if code else []
+    task = {"resourceType": "Task", "id": f"t-{identity}", "reasonCode": {"coding": coding}, "description": "x" * 1200}
+    flags = [flag for flag in ("red-flag", "age-undetermined", "code-contestable") if chance.random() < 0.04]
+    place = {
+        "queue": chance.choices(list(Queue), [60, 25, 15])[0].value,
+        "status": chance.choices(list(STATUSES), list(STATUSES.values()))[0],
+        "priority_rank": chance.choices(range(len(Priority)), [80, 14, 5, 1])[0],
+        "red_flag": int("red-flag" in flags),
+        "flags": f",{','.join(flags)},",
+        "due": (date.fromisoformat(at[:10]) + timedelta(days=7)).isoformat(),
+        "assignee": f"Coordinator {chance.randrange(12)}" if chance.random() < 0.5 else None,
+        "by_hand": 0,
+        "code": code,
+        "born": born,
+        "masked": 0,
+        "sender": sender,
+        "sender_code": code_of(sender),
+    }
+    links = {"id": f"t-{identity}", "referral_id": identity, "patient_id": f"p-{identity}", "authored_on": at}
+    rows.setdefault(tables.task, []).append({**shared, **links, **place, "content": json.dumps(task)})
+
+
+def _asked() -> Iterator[tuple[str, str, str | None]]:
+    """What is measured: its name, its address, and what is typed."""
+    yield "all queues by urgency", "/?queue=all", None
+    for queue in Queue:
+        yield f"queue {queue.value}", f"/?queue={queue.value}", None
+    yield "closed", "/?queue=closed", None
+    for order in tables.LIST_ORDERS:
+        for sort in (order, f"-{order}"):
+            yield f"sorted by {sort}", f"/?queue=all&sort={sort}", None
+    for words in ("status=on-hold", "priority=stat", "flag=red-flag", "flag=deceased", "code=G24.1", "age=6-12"):
+        yield words, f"/?queue=all&{words}", None
+    yield "age=unknown (nobody)", "/?queue=all&age=unknown", None
+    yield "one sender", f"/?queue=all&sender={code_of(SENDERS[3])}", None
+    yield "one assignee", f"/?queue=all&assignee={code_of('Coordinator 3')}", None
+    for words in ("assignee=nobody", "assignee=mine", "due=overdue", "due=soon", "business-status=seen"):
+        yield words, f"/?queue=all&{words}", None
+    yield "received in one week", "/?queue=all&received-from=2026-01-05&received-to=2026-01-11", None
+    yield "closed, code and age", "/?queue=closed&code=G24.3&age=30-59", None
+    many = "status=accepted&priority=urgent&code=G24.3&age=60-&due=overdue&sort=age"
+    yield "many filters at once", f"/?queue=all&{many}", None
+    yield "a common name", "/?queue=all", "vellum"
+    yield "two words of a name", "/?queue=all", "fea zu"
+    yield "an identifier", "/?queue=all", "9 0000 0042"
+    yield "a name that nobody has", "/?queue=closed", "zzzz"
+
+
+def _measure(engine: str, server: Server, rounds: int) -> None:
+    server.start()
+    try:
+        session = requests.Session()
+        first = 0.0
+        for name, path, typed in _asked():
+            taken = statistics.median(_once(session, server.base + path, typed) for _ in range(rounds))
+            first = first or taken
+            _tell(engine, name, taken, taken / first, AIM_PAGE)
+        etag = session.get(f"{server.base}/refresh?queue=all", timeout=30).headers["ETag"]
+        poll = statistics.median(_poll(session, f"{server.base}/refresh?queue=all", etag) for _ in range(rounds * 3))
+        _tell(engine, "poll, nothing changed", poll, poll / first, AIM_POLL)
+    finally:
+        server.stop()
+
+
+def _once(session: requests.Session, url: str, typed: str | None) -> float:
+    begun = time.perf_counter()
+    answer = session.post(url, data={"text": typed}, timeout=60) if typed else session.get(url, timeout=60)
+    assert answer.status_code == 200, answer.status_code
+    return (time.perf_counter() - begun) * 1e3
+
+
+def _poll(session: requests.Session, url: str, etag: str) -> float:
+    begun = time.perf_counter()
+    answer = session.get(url, headers={"If-None-Match": etag}, timeout=60)
+    assert answer.status_code == 304, answer.status_code
+    return (time.perf_counter() - begun) * 1e3
+
+
+def _tell(engine: str, name: str, taken: float, ratio: float, aim: int) -> None:
+    missed = "" if taken < aim else "  MISSED"
+    print(f"{engine:12}{name:34}{taken:8.1f}{ratio:8.2f}  <{aim}{missed}", flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--referrals", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=9)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
