@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from importlib.metadata import version
+from threading import Event
 
 from flask import Flask
 
@@ -11,10 +13,12 @@ from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
 from referral_service.intake.site import Site
 from referral_service.policy import Policy, load_policy
-from referral_service.settings import Settings, from_environment
+from referral_service.settings import Settings, SettingsError, from_environment
 from referral_service.store.engine import Store, open_store
 from referral_service.store.migrations import check, upgrade
+from referral_service.telling import NO_CONTACT, Teller, check_ways
 from referral_service.web import (
+    alerts,
     capability,
     definitions,
     entering,
@@ -30,14 +34,48 @@ from referral_service.web import (
     submitting,
     worklist,
 )
+from referral_service.worker import now, run, start_thread
+
+log = logging.getLogger("referral_service")
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The WSGI application on a database that is up to date; also what a WSGI server calls as a factory."""
+    """The WSGI application on a database that is up to date; also what a WSGI server calls as a factory.
+
+    On SQLite the worker runs in the same process, for no other could.
+    """
     chosen = settings or from_environment()
-    store = open_store(chosen.database_url)
+    store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
     check(store)
-    return application(site_of(store, load_policy(chosen.policy), chosen.public_url))
+    served = application(site_of(store, policy, chosen.public_url))
+    if not store.is_shared:
+        check_ways(policy, chosen)
+        start_thread(store, Teller(store, policy, chosen, now))
+    return served
+
+
+def work(settings: Settings, stopping: Event) -> None:
+    """One worker on a database that is up to date, until ``stopping`` is set."""
+    store, policy = open_store(settings.database_url), load_policy(settings.policy)
+    if not store.is_shared:
+        raise SettingsError("REFERRAL_DATABASE_URL names an SQLite file, on which serve itself does a worker's work")
+    check(store)
+    check_ways(policy, settings)
+    if not policy.alerts.contacts:
+        log.warning(NO_CONTACT)
+    run(store, Teller(store, policy, settings, now), stopping)
+    store.close()
+
+
+def remark_on_alerts(settings: Settings) -> str | None:
+    """What is to be said of alerts before serving, if anything; raises when they could not be told from here."""
+    policy, store = load_policy(settings.policy), open_store(settings.database_url)
+    if not policy.alerts.contacts:
+        return NO_CONTACT
+    if store.is_shared:
+        return "The contacts of alerts are told by `referral-service worker`, a process of its own."
+    check_ways(policy, settings)
+    return None
 
 
 def site_of(store: Store, policy: Policy, public_url: str) -> Site:
@@ -61,7 +99,7 @@ def application(site: Site) -> Flask:
     app.url_map.merge_slashes = False
     faults.register(app)
     doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
-    for room in (*doors, worklist, pages, not_taken, entering, overview):
+    for room in (*doors, worklist, pages, alerts, not_taken, entering, overview):
         app.register_blueprint(room.blueprint)
     return app
 

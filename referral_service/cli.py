@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import click
 
@@ -24,16 +26,29 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Bring the database up to date, then serve."""
-    from referral_service.app import prepare
-    from referral_service.policy import load_policy
+    from referral_service.app import prepare, remark_on_alerts
     from referral_service.server import check_port, run
 
     with _plainly():
         settings = from_environment()
-        load_policy(settings.policy)
+        remark = remark_on_alerts(settings)
         check_port(settings)
         prepare(settings)
+        if remark:
+            click.echo(remark, err=True)
         run(settings)
+
+
+@main.command()
+def worker() -> None:
+    """Send what is to be sent, on PostgreSQL; as many as wanted run side by side."""
+    from referral_service.app import work
+
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with _plainly():
+        work(from_environment(serves=False), stopping)
 
 
 @main.command()

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from referral_service.app import prepare, site_of
+from referral_service.app import prepare, remark_on_alerts, site_of
 from referral_service.fhir.terminology import profiles_folder
 from referral_service.intake import Incoming, Site, receive
 from referral_service.policy import load_policy
@@ -37,6 +37,7 @@ def run_demo(port: int, directory: Path | None) -> None:
         }
         settings = from_environment()
         check_port(settings)
+        remark = remark_on_alerts(settings)
         prepare(settings)
         store = open_store(settings.database_url)
         site = site_of(store, load_policy(settings.policy), settings.public_url)
@@ -52,6 +53,8 @@ def run_demo(port: int, directory: Path | None) -> None:
         )
         click.echo(f"Worklist   {settings.public_url}/")
         click.echo(f"FHIR base  {settings.public_url}/fhir")
+        if remark:
+            click.echo(remark)
         click.echo("Stop with Ctrl-C.")
         run(settings)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from referral_service.referral import Priority, Queue
+from referral_service.addresses import is_mail_address, origin
+from referral_service.referral import AlertKind, Priority, Queue
 
 T = TypeVar("T")
 SPELLINGS = ("british", "american")
@@ -31,6 +32,24 @@ class Transition:
     from_age: int
     to_age: int
     queue: Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Somebody on duty, reached by mail or by a webhook; exactly one of the two is given."""
+
+    name: str
+    email: str | None = None
+    webhook: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """Which alerts there are, and who is told: the first contact at once, the next ones ``escalate_minutes`` apart."""
+
+    kinds: frozenset[AlertKind]
+    escalate_minutes: int
+    contacts: tuple[Contact, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +82,7 @@ class Policy:
     notice: str
     red_flag_lanes: Mapping[str, Priority]
     contestable: Mapping[str, str]
+    alerts: Alerts
 
     @property
     def label(self) -> str:
@@ -72,7 +92,7 @@ class Policy:
 
 _KEYS = {
     *("name", "version", "zone", "spelling", "adult_from", "transition", "queues", "admit_draft", "languages"),
-    *("retention", "attachments", "due", "clock", "red_flags", "contestable"),
+    *("retention", "attachments", "due", "clock", "red_flags", "contestable", "alerts"),
 }
 
 
@@ -123,6 +143,7 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         notice=_of(str, notice, "red_flags.notice"),
         red_flag_lanes={rule: _priority(value, f"red_flags.{rule}") for rule, value in lanes.items()},
         contestable={rule: _of(str, code, f"contestable.{rule}") for rule, code in table["contestable"].items()},
+        alerts=_alerts(table["alerts"]),
     )
 
 
@@ -135,6 +156,44 @@ def _attachment_types(value: Any) -> frozenset[str]:
     if not chosen <= ATTACHMENT_TYPES:
         raise PolicyError(f"attachments.types: expected some of {', '.join(sorted(ATTACHMENT_TYPES))}")
     return chosen
+
+
+def _alerts(table: Mapping[str, Any]) -> Alerts:
+    _only(table, {"kinds", "escalate_minutes", "contacts"}, "alerts")
+    minutes = _of(int, table["escalate_minutes"], "alerts.escalate_minutes")
+    if minutes < 1:
+        raise PolicyError("alerts.escalate_minutes: expected 1 or more")
+    kinds = _of(list, table["kinds"], "alerts.kinds")
+    unknown = [kind for kind in kinds if kind not in list(AlertKind)]
+    if unknown:
+        raise PolicyError(f"alerts.kinds: expected one of {', '.join(AlertKind)}")
+    contacts = _of(list, table.get("contacts", []), "alerts.contacts")
+    return Alerts(frozenset(map(AlertKind, kinds)), minutes, tuple(_contact(n, one) for n, one in enumerate(contacts)))
+
+
+def _contact(number: int, table: Any) -> Contact:
+    key = f"alerts.contacts[{number}]"
+    _only(_of(dict, table, key), {"name", "email", "webhook"}, key)
+    if ("email" in table) == ("webhook" in table):
+        raise PolicyError(f"{key}: expected email or webhook, and not both")
+    name = _of(str, table.get("name"), f"{key}.name")
+    if not 0 < len(name) <= 128:
+        raise PolicyError(f"{key}.name: expected 1 to 128 characters")
+    if "email" in table:
+        if not is_mail_address(_of(str, table["email"], f"{key}.email")):
+            raise PolicyError(f"{key}.email: expected a mail address")
+        return Contact(name, email=table["email"])
+    try:
+        origin(_of(str, table["webhook"], f"{key}.webhook"))
+    except ValueError as problem:
+        raise PolicyError(f"{key}.webhook: expected an http or https address") from problem
+    return Contact(name, webhook=table["webhook"])
+
+
+def _only(table: Mapping[str, Any], known: set[str], key: str) -> None:
+    unknown = set(table) - known
+    if unknown:
+        raise PolicyError(f"unknown: {', '.join(f'{key}.{name}' for name in sorted(unknown))}")
 
 
 def _of(kind: type[T], value: Any, key: str) -> T:

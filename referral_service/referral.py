@@ -71,6 +71,14 @@ class Flag(StrEnum):
     POSSIBLE_DUPLICATE = "possible-duplicate"
 
 
+class AlertKind(StrEnum):
+    """Why a duty contact is told of a referral at once."""
+
+    RED_FLAG = "red-flag"
+    STAT = "stat"
+    """The sender itself asks for ``stat``."""
+
+
 class Place(StrEnum):
     """Where in a request a fact stands; it decides how far the fact can carry the referral."""
 

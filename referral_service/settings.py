@@ -8,13 +8,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from referral_service.addresses import is_mail_address, origin
+
 PREFIX = "REFERRAL_"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-KNOWN = frozenset({"DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO"})
+KNOWN = frozenset(
+    {
+        *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "OUTBOUND"),
+        *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SENDER"),
+    }
+)
+MAIL_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+"""How the way to the mail server is encrypted -> the port that goes with it."""
 _NOT_OURS = re.compile(r"REFERRAL_TEST_.*")
 
 
@@ -23,8 +32,23 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Mail:
+    """The site's mail server. ``tls`` is one of :data:`MAIL_PORTS`; ``user`` is None when it asks for no log-in."""
+
+    host: str
+    port: int
+    tls: str
+    sender: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """``public_url`` is what Location and links begin with; the Host header is never trusted."""
+    """``public_url`` is what Location and links begin with; the Host header is never trusted.
+
+    ``outbound`` are the origins (scheme, host and port) that may be called; ``mail`` is None when none is to be sent.
+    """
 
     database_url: str
     policy: Path | None
@@ -33,6 +57,8 @@ class Settings:
     public_url: str
     auth: str
     demo: bool
+    outbound: frozenset[str] = frozenset()
+    mail: Mail | None = None
 
 
 def from_environment(environment: Mapping[str, str] | None = None, *, serves: bool = True) -> Settings:
@@ -41,7 +67,7 @@ def from_environment(environment: Mapping[str, str] | None = None, *, serves: bo
     Who may call is only asked of a process that ``serves``.
     """
     values = _values(os.environ if environment is None else environment)
-    host, port = values.get("HOST", "127.0.0.1"), _port(values.get("PORT", "8080"))
+    host, port = values.get("HOST", "127.0.0.1"), _port("PORT", values.get("PORT", "8080"))
     shown = f"[{host}]" if ":" in host else host
     settings = Settings(
         database_url=values.get("DATABASE_URL", "sqlite:///referral-service.db"),
@@ -51,6 +77,8 @@ def from_environment(environment: Mapping[str, str] | None = None, *, serves: bo
         public_url=_url(values.get("PUBLIC_URL", f"http://{shown}:{port}")),
         auth=values.get("AUTH", "smart"),
         demo=_switch(values.get("DEMO", "0")),
+        outbound=frozenset(map(_origin, values.get("OUTBOUND", "").split())),
+        mail=_mail(values),
     )
     if serves:
         _check_auth(settings)
@@ -78,9 +106,9 @@ def _from_file(name: str, path: str) -> str:
         raise SettingsError(f"{name} names a file that cannot be read") from problem
 
 
-def _port(value: str) -> int:
+def _port(key: str, value: str) -> int:
     if not value.isdecimal() or not 0 < int(value) < 65536:
-        raise SettingsError("REFERRAL_PORT is no port number")
+        raise SettingsError(f"{PREFIX}{key} is no port number")
     return int(value)
 
 
@@ -95,6 +123,42 @@ def _url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise SettingsError("REFERRAL_PUBLIC_URL is no http or https address")
     return value.rstrip("/")
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    try:
+        found = origin(value)
+    except ValueError as problem:
+        raise SettingsError("REFERRAL_OUTBOUND holds what is no http or https address") from problem
+    if parts.path.strip("/") or parts.query:
+        raise SettingsError("REFERRAL_OUTBOUND lists scheme, host and port only, with no path behind them")
+    return found
+
+
+def _mail(values: Mapping[str, str]) -> Mail | None:
+    given = sorted(key for key in values if key.startswith("SMTP_"))
+    if not given:
+        return None
+    if "SMTP_HOST" not in values:
+        raise SettingsError(f"{PREFIX}{given[0]} is set, but REFERRAL_SMTP_HOST is not")
+    tls = values.get("SMTP_TLS", "starttls")
+    if tls not in MAIL_PORTS:
+        raise SettingsError(f"REFERRAL_SMTP_TLS is one of {', '.join(MAIL_PORTS)}")
+    if not is_mail_address(values.get("SMTP_SENDER", "")):
+        raise SettingsError("REFERRAL_SMTP_SENDER is missing or no mail address")
+    if ("SMTP_USER" in values) != ("SMTP_PASSWORD" in values):
+        raise SettingsError("REFERRAL_SMTP_USER and REFERRAL_SMTP_PASSWORD are given together or not at all")
+    if "SMTP_USER" in values and tls == "none":
+        raise SettingsError("REFERRAL_SMTP_TLS=none would send the password in the clear")
+    return Mail(
+        host=values["SMTP_HOST"],
+        port=_port("SMTP_PORT", values.get("SMTP_PORT", str(MAIL_PORTS[tls]))),
+        tls=tls,
+        sender=values["SMTP_SENDER"],
+        user=values.get("SMTP_USER"),
+        password=values.get("SMTP_PASSWORD"),
+    )
 
 
 def _check_auth(settings: Settings) -> None:

@@ -20,8 +20,9 @@ START_SECONDS = 60
 class Server:
     """One `referral-service serve` with its own process group, so that it can be killed whole."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, settings: dict[str, str] | None = None) -> None:
         self.database_url = database_url
+        self.settings = settings or {}
         self.log = folder / "server.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -35,6 +36,7 @@ class Server:
             "REFERRAL_AUTH": "none",
             "REFERRAL_PORT": str(self.port),
             "REFERRAL_DATABASE_URL": self.database_url,
+            **self.settings,
         }
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "referral_service.cli", "serve"]

@@ -19,6 +19,8 @@ DOORS = {
     "flask": {"web", "app"},
     "werkzeug": {"web"},
     "requests": {"outbound"},
+    "urllib3": {"outbound"},
+    "smtplib": {"mail"},
     "granian": {"server"},
     "click": {"cli", "demo"},
     "fhir": {"fhir"},
@@ -27,15 +29,19 @@ DOORS = {
     "jsonpointer": {"intake"},
     "orjson": {"fhir", "intake", "web", "store"},
 }
-PURE = {"issues", "policy", "referral", "routing", "decide", "worklist", "coding"}
+PURE = {"addresses", "issues", "policy", "referral", "routing", "decide", "worklist", "coding"}
 """Rooms where the rules of the field live: the standard library and one another, nothing else."""
 
 INWARD = {
     # room         what it may never import
-    "fhir": {"intake", "store", "web", "app", "cli"},
-    "store": {"intake", "web", "app", "cli"},
-    "intake": {"web", "app", "cli"},
-    "web": {"app", "cli"},
+    "fhir": {"intake", "store", "web", "worker", "telling", "app", "cli"},
+    "store": {"intake", "web", "worker", "telling", "app", "cli"},
+    "intake": {"web", "worker", "telling", "app", "cli"},
+    "web": {"worker", "telling", "app", "cli"},
+    "worker": {"fhir", "intake", "web", "telling", "app", "cli"},
+    "telling": {"fhir", "intake", "web", "app", "cli"},
+    "mail": {"fhir", "intake", "store", "web", "worker", "telling", "app", "cli"},
+    "outbound": {"fhir", "intake", "store", "web", "worker", "telling", "app", "cli"},
 }
 
 

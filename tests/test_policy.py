@@ -10,8 +10,8 @@ import pytest
 
 from referral_service.coding.tables import table
 from referral_service.fhir.terminology import profiles_folder, vocabulary
-from referral_service.policy import PolicyError, load_policy
-from referral_service.referral import Certainty, Flag, Queue
+from referral_service.policy import Alerts, Contact, PolicyError, load_policy
+from referral_service.referral import AlertKind, Certainty, Flag, Queue
 
 SHIPPED = Path(__file__).parent.parent / "referral_service" / "policy.toml"
 
@@ -38,6 +38,10 @@ def test_the_shipped_policy_has_a_name_and_a_version() -> None:
         ("holidays = []", "holidays = [2026-12-25T00:00:00]", "clock.holidays: expected days"),
         ("due_soon = 1", "due_soon = -1", "clock.due_soon: expected no negative number"),
         ("outer_weeks = 18", 'outer_weeks = "18"', "due.routine.outer_weeks: expected int"),
+        ("escalate_minutes = 15", "escalate_minutes = 0", "alerts.escalate_minutes: expected 1 or more"),
+        ('kinds = ["red-flag", "stat"]', 'kinds = ["red"]', "alerts.kinds: expected one of red-flag, stat"),
+        ('kinds = ["red-flag", "stat"]', "", "missing: kinds"),
+        ("escalate_minutes = 15", "escalate_minutes = 15\nmail = 1", "unknown: alerts.mail"),
         ('name = "default"', "name = default", "not TOML"),
     ],
 )
@@ -69,3 +73,43 @@ def test_each_switch_chooses_among_codes_that_there_are() -> None:
 def test_the_code_systems_hold_what_decisions_say(name: str, members: type[Queue | Flag | Certainty]) -> None:
     system = json.loads(profiles_folder().joinpath(f"CodeSystem-{name}.json").read_text("utf-8"))
     assert [concept["code"] for concept in system["concept"]] == [member.value for member in members]
+
+
+def with_contacts(folder: Path, contacts: str) -> Path:
+    changed = folder / "policy.toml"
+    changed.write_text(SHIPPED.read_text("utf-8").replace("\n[contestable]", f"\n{contacts}\n[contestable]"), "utf-8")
+    return changed
+
+
+def test_the_shipped_policy_tells_nobody_and_shows_how(tmp_path: Path) -> None:
+    both = frozenset(AlertKind)
+    assert load_policy().alerts == Alerts(both, 15, ())
+    shown = [line.removeprefix("# ") for line in SHIPPED.read_text("utf-8").splitlines()]
+    first = next(place for place, line in enumerate(shown) if line.startswith("[[alerts.contacts]]"))
+    told = load_policy(with_contacts(tmp_path, "\n".join(shown[first : first + 6]))).alerts
+    assert told.contacts == (
+        Contact("Duty neurologist", email="duty@hospital.example"),
+        Contact("Pager of the on-call team", webhook="https://pager.hospital.example/alerts"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("contact", "words"),
+    [
+        ('email = "a@b.example"', r"alerts.contacts\[0\].name: expected str"),
+        ('name = ""\nemail = "a@b.example"', r"alerts.contacts\[0\].name: expected 1 to 128 characters"),
+        ('name = "A"', r"alerts.contacts\[0\]: expected email or webhook, and not both"),
+        ('name = "A"\nemail = "a@b.example"\nwebhook = "https://b.example"', "and not both"),
+        ('name = "A"\nemail = "A <a@b.example>"', r"alerts.contacts\[0\].email: expected a mail address"),
+        (
+            'name = "A"\nemail = "a@b.example\\nBcc: c@d.example"',
+            r"alerts.contacts\[0\].email: expected a mail address",
+        ),
+        ('name = "A"\nwebhook = "ftp://b.example"', r"alerts.contacts\[0\].webhook: expected an http or https address"),
+        ('name = "A"\nwebhook = "https://u:p@b.example"', r"alerts.contacts\[0\].webhook: expected an http or https"),
+        ('name = "A"\nphone = "1"', r"unknown: alerts.contacts\[0\].phone"),
+    ],
+)
+def test_a_wrong_contact_is_refused_with_its_place(tmp_path: Path, contact: str, words: str) -> None:
+    with pytest.raises(PolicyError, match=words):
+        load_policy(with_contacts(tmp_path, f"[[alerts.contacts]]\n{contact}\n"))

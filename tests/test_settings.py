@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from referral_service.settings import Settings, SettingsError, from_environment
+from referral_service.settings import Mail, Settings, SettingsError, from_environment
 
 
 def test_the_defaults_are_an_sqlite_file_and_loopback() -> None:
@@ -18,6 +18,8 @@ def test_the_defaults_are_an_sqlite_file_and_loopback() -> None:
         public_url="http://127.0.0.1:8080",
         auth="none",
         demo=False,
+        outbound=frozenset(),
+        mail=None,
     )
 
 
@@ -38,6 +40,9 @@ def test_a_value_can_stand_in_a_file(tmp_path: Path) -> None:
         ({"REFERRAL_AUTH": "none", "REFERRAL_PUBLIC_URL": "referrals.example"}, "REFERRAL_PUBLIC_URL is no http"),
         ({"REFERRAL_AUTH": "none", "REFERRAL_DATABASE": "x"}, "REFERRAL_DATABASE is no setting"),
         ({"REFERRAL_AUTH": "none", "REFERRAL_AUTH_FILE": "x"}, "given twice"),
+        ({"REFERRAL_AUTH": "none", "REFERRAL_OUTBOUND": "pager.example"}, "REFERRAL_OUTBOUND holds what is no http"),
+        ({"REFERRAL_AUTH": "none", "REFERRAL_OUTBOUND": "https://a:x@b.example"}, "holds what is no http"),
+        ({"REFERRAL_AUTH": "none", "REFERRAL_OUTBOUND": "https://b.example/path"}, "scheme, host and port only"),
         ({"REFERRAL_AUTH_FILE": "/nowhere"}, "REFERRAL_AUTH_FILE names a file that cannot be read"),
     ],
 )
@@ -49,3 +54,50 @@ def test_a_wrong_setting_is_named_and_its_value_is_not_shown(environment: dict[s
 def test_the_demo_switch_lets_it_listen_beyond_loopback() -> None:
     environment = {"REFERRAL_AUTH": "none", "REFERRAL_HOST": "0.0.0.0", "REFERRAL_DEMO": "1"}
     assert from_environment(environment).host == "0.0.0.0"
+
+
+MAIL = {"REFERRAL_AUTH": "none", "REFERRAL_SMTP_HOST": "mail.example", "REFERRAL_SMTP_SENDER": "us@example.org"}
+
+
+def test_what_may_be_called_is_listed_by_origin() -> None:
+    listed = "https://pager.example http://ehr.example:8081/ https://[2001:db8::1]"
+    assert from_environment({"REFERRAL_AUTH": "none", "REFERRAL_OUTBOUND": listed}).outbound == {
+        "https://pager.example:443",
+        "http://ehr.example:8081",
+        "https://[2001:db8::1]:443",
+    }
+
+
+@pytest.mark.parametrize(
+    ("tls", "port"), [({}, 587), ({"TLS": "tls"}, 465), ({"TLS": "none"}, 25), ({"PORT": "26"}, 26)]
+)
+def test_mail_goes_encrypted_unless_told_otherwise_to_the_port_of_its_kind(tls: dict[str, str], port: int) -> None:
+    given = MAIL | {f"REFERRAL_SMTP_{name}": value for name, value in tls.items()}
+    assert from_environment(given).mail == Mail("mail.example", port, tls.get("TLS", "starttls"), "us@example.org")
+
+
+def test_the_password_of_the_mail_server_can_stand_in_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("s3cret\n", "utf-8")
+    mail = from_environment(MAIL | {"REFERRAL_SMTP_USER": "u", "REFERRAL_SMTP_PASSWORD_FILE": str(secret)}).mail
+    assert mail is not None
+    assert (mail.user, mail.password) == ("u", "s3cret")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"HOST": None}, "REFERRAL_SMTP_SENDER is set, but REFERRAL_SMTP_HOST is not"),
+        ({"SENDER": None}, "REFERRAL_SMTP_SENDER is missing or no mail address"),
+        ({"SENDER": "Referrals <a@b.example>"}, "REFERRAL_SMTP_SENDER is missing or no mail address"),
+        ({"PORT": "0"}, "REFERRAL_SMTP_PORT is no port number"),
+        ({"TLS": "ssl"}, "REFERRAL_SMTP_TLS is one of starttls, tls, none"),
+        ({"USER": "u"}, "are given together or not at all"),
+        ({"PASSWORD": "p"}, "are given together or not at all"),
+        ({"USER": "u", "PASSWORD": "p", "TLS": "none"}, "would send the password in the clear"),
+    ],
+)
+def test_wrong_settings_of_mail_are_named(changed: dict[str, str | None], words: str) -> None:
+    given = MAIL | {f"REFERRAL_SMTP_{name}": value for name, value in changed.items()}
+    with pytest.raises(SettingsError, match=words):
+        from_environment({name: value for name, value in given.items() if value is not None})

@@ -15,6 +15,7 @@ from referral_service.fhir.canonical import canonical_hash
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, decided_task, served
 from referral_service.fhir.writer import moves as written
+from referral_service.intake.alerts import raise_of_change
 from referral_service.intake.applying import Fields, Moving, apply, enter, pauses, position_of, read_resource, write
 from referral_service.intake.correcting import birth_date_of, decided_by_hand, is_in_human_hands, own_tags
 from referral_service.intake.course import Course
@@ -170,6 +171,7 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
     _task_follows(draft, decided, resource, task, actor)
     task_id = task.row["id"]
     add_provenance(draft, row["id"], task_id, decided.decision, "UPDATE")
+    raise_of_change(connection, draft, row["id"], decided.decision)
     issues = located(decided.decision.issues, decided.entry)
     if not in_human_hands:
         move_ledger(connection, row["id"], decided.decision.disposition, told(issues))

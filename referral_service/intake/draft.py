@@ -16,6 +16,7 @@ from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import names_of
 from referral_service.store import tables
 from referral_service.store.engine import Connection, Table
+from referral_service.store.leases import ring
 from referral_service.store.lookups import Known
 from referral_service.store.writes import (
     Overtaken,
@@ -151,6 +152,8 @@ class Draft:
             state, referral_id, notice = self.taken
             taking = self.incoming.taking
             take_ledger(connection, taking.received_id, taking.position, state, referral_id, notice)
+        if tables.notice in self.rows:
+            ring(connection)
 
 
 def patient_tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:

@@ -16,11 +16,11 @@ from referral_service.intake.draft import Draft
 from referral_service.intake.patching import patched
 from referral_service.intake.proposing import Proposal, propose
 from referral_service.intake.reading import read
-from referral_service.intake.site import Answer, Became, Incoming, Site, failed, instant
+from referral_service.intake.site import Answer, Became, Incoming, Site, failed
 from referral_service.issues import FaultKind, error
 from referral_service.referral import Disposition, Queue
 from referral_service.store import lookups, tasks
-from referral_service.store.engine import Connection
+from referral_service.store.engine import Connection, instant
 from referral_service.store.lookups import Known
 from referral_service.store.writes import Overtaken, move_ledger_state, overtaking
 from referral_service.worklist import ENDED, Action, Actor, allowed, judge

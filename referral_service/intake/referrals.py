@@ -26,9 +26,10 @@ from referral_service.intake.rows import (
     referral_tokens,
     task_columns,
 )
-from referral_service.intake.site import Answer, Became, Incoming, instant
+from referral_service.intake.site import Answer, Became, Incoming
 from referral_service.issues import Issue
 from referral_service.store import tables
+from referral_service.store.engine import instant
 from referral_service.worklist import due_on, machine
 
 

@@ -20,6 +20,7 @@ from referral_service.fhir.writer import (
     provenance,
     provenance_by_hand,
 )
+from referral_service.intake.alerts import raise_of_not_taken, raise_of_referral
 from referral_service.intake.deciding import Decided
 from referral_service.intake.draft import Draft, identifier_tokens, number_tokens
 from referral_service.intake.site import new_id
@@ -179,11 +180,14 @@ def add_ledger(
     placer: str | None,
     decision: Decision | None = None,
 ) -> None:
-    """A row a referral; one that is taken in has its row already, and that is moved once there is a referral."""
-    if draft.incoming.taking is not None and referral_id is None:
-        return
+    """The row that counts a referral, and the alert that its words may call for.
+
+    One that is taken in has its row already, and that is moved once there is a referral.
+    """
     if draft.incoming.taking is not None:
-        draft.taken = (state, referral_id, told((taken_in(),))["outcome"])
+        if referral_id is not None and decision is not None:
+            draft.taken = (state, referral_id, told((taken_in(),))["outcome"])
+            raise_of_referral(draft, referral_id, decision)
         return
     red_flag = any(issue.rule == "red-flag" for issue in issues)
     if decision is not None:
@@ -199,6 +203,10 @@ def add_ledger(
         red_flag=int(red_flag),
         **told(issues),
     )
+    if referral_id is not None and decision is not None:
+        raise_of_referral(draft, referral_id, decision)
+    elif red_flag:
+        raise_of_not_taken(draft)
 
 
 def add_key(draft: Draft, kind: str, value: str, content_hash: str, referral_id: str | None) -> None:

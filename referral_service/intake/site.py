@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ from referral_service.coding.concepts import Vocabulary
 from referral_service.fhir.bundle import Resource
 from referral_service.issues import FaultKind, Issue
 from referral_service.policy import Policy
-from referral_service.store.engine import Store
+from referral_service.store.engine import Store, instant
 from referral_service.worklist import Actor
 
 
@@ -108,11 +108,6 @@ class Received:
 
 def failed(kind: FaultKind, *issues: Issue) -> Answer:
     return Answer(Became.FAILED, issues, fault=kind)
-
-
-def instant(at: datetime) -> str:
-    """A FHIR instant in UTC with milliseconds."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def new_id() -> str:

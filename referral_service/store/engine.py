@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
@@ -17,7 +18,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-__all__ = ["Connection", "Store", "Table", "open_store"]
+__all__ = ["Connection", "Store", "Table", "instant", "open_store"]
 
 BUSY_SECONDS = 10
 UNUSABLE: tuple[type[Exception], ...] = (ArgumentError, DBAPIError, ValueError)
@@ -47,6 +48,17 @@ class Store:
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def listening(self) -> Iterator[Connection]:
+        """A connection whose every statement is its own transaction, as LISTEN of PostgreSQL needs it."""
+        with self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes can work on it; an SQLite file belongs to one."""
+        return self.engine.dialect.name == "postgresql"
+
     def ping(self) -> None:
         """Raises one of :data:`UNAVAILABLE` when the database takes no question."""
         with self.reading() as connection:
@@ -54,6 +66,11 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def instant(at: datetime) -> str:
+    """As points in time stand in the tables: a FHIR instant in UTC with milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def open_store(url: str, *, pool_size: int = 8) -> Store:

@@ -51,7 +51,7 @@ def _harden(response: Response) -> Response:
         "base-uri 'none'; frame-ancestors 'none'"
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
-    # Not no-referrer: browsers would then say Origin: null with every form, also to this site itself.
+    # Not "no-referrer", with which a browser sends its forms with "Origin: null".
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers.setdefault("Cache-Control", "no-store")
     if request.method == "OPTIONS":

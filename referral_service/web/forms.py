@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.web.http import site, too_large
+from referral_service.web.http import check_same_origin, too_large
 
 FORM_BYTES = 64 * 1024
 
 
 def check_form(limit: int = FORM_BYTES) -> None:
-    """Refuses a form of another site (403) and one that is too large (413).
-
-    A browser says where a request began in Sec-Fetch-Site, and an older one, or one on a site without TLS, in Origin
-    (https://www.w3.org/TR/fetch-metadata/); a request that says neither was not sent from a page.
-    """
-    said = request.headers.get("Sec-Fetch-Site")
-    is_ours = said == "same-origin" if said is not None else _origin(request.headers.get("Origin")) == _own_origin()
-    if not is_ours:
-        words = "This form was not sent from a page of this service; open the page again and send it from there."
-        raise Fault(FaultKind.FORBIDDEN, error("forbidden", "other-site", words))
+    """Refuses a form of another site (403), one that is too large (413), and NUL in any field (400)."""
+    check_same_origin()
     request.max_content_length = limit
     request.max_form_memory_size = limit
     try:
@@ -32,19 +22,6 @@ def check_form(limit: int = FORM_BYTES) -> None:
         raise Fault(FaultKind.TOO_LARGE, too_large(limit)) from problem
     if any("\0" in value for value in values):
         raise Fault(FaultKind.INVALID, error("value", "invalid-string", "A field holds the character NUL."))
-
-
-def _own_origin() -> tuple[str, str | None, int | None]:
-    origin = _origin(site().public_url)
-    assert origin is not None
-    return origin
-
-
-def _origin(address: str | None) -> tuple[str, str | None, int | None] | None:
-    if not address or "://" not in address:
-        return None
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def field(name: str) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 
 from referral_service.referral import Queue
-from referral_service.store import ledger, worklist
+from referral_service.store import alerts, ledger, worklist
 from referral_service.store.worklist import Count, Reader
 from referral_service.web.http import now as clock
 from referral_service.web.http import site
+from referral_service.web.present import alert
 from referral_service.web.present.people import Key, Known
 from referral_service.web.present.queue import ends_of_roles
 from referral_service.web.present.words import Now
@@ -48,6 +49,7 @@ def frame(connection: Reader, current: str, now: Now) -> dict[str, Any]:
         "not_taken_count": sums["refused"] + sums["rejected"],
         "now": now,
         "policy": policy,
+        "banner": alert.banner(alerts.summary(connection), now, policy),
     }
 
 

@@ -15,18 +15,20 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
 from referral_service.intake import Answer, Incoming, Taking, take_in
-from referral_service.intake.site import instant, is_failed
+from referral_service.intake.site import is_failed
 from referral_service.intake.taking import is_readable
 from referral_service.issues import Fault, FaultKind, error
+from referral_service.store import alerts
 from referral_service.store import nottaken as stored
+from referral_service.store.engine import instant
 from referral_service.store.nottaken import TAKEN_IN, Filters, Place
 from referral_service.web import http
 from referral_service.web.exporting import csv_response, not_taken
 from referral_service.web.forms import check_form, field
 from referral_service.web.frame import frame, now
 from referral_service.web.http import actor, client, site
-from referral_service.web.pages import INSTANT, OUR_ID, check_id, matched, not_found
-from referral_service.web.present import nottaken
+from referral_service.web.pages import INSTANT, OUR_ID, check_id, not_found, place_of
+from referral_service.web.present import alert, nottaken
 
 blueprint = Blueprint("not_taken", __name__, url_prefix="/not-taken")
 PAGE = 50
@@ -120,6 +122,7 @@ def _one(received_id: str, problem: dict[str, Any]) -> str:
     check_id(received_id)
     with site().store.reading() as connection:
         rows, body = stored.of_request(connection, received_id)
+        raised = alerts.of_request(connection, received_id)
         around = frame(connection, "not-taken", now())
     if not rows:
         raise not_found("Nothing of this kind was received.")
@@ -131,6 +134,7 @@ def _one(received_id: str, problem: dict[str, Any]) -> str:
         text=nottaken.text_of(body) if body is not None else None,
         received_id=received_id,
         problem=problem,
+        alerts=[alert.shown(one, around["now"], site().policy) for one in raised],
         longest=LONGEST_REASON,
     )
 
@@ -187,7 +191,7 @@ def _taking(received_id: str, position: int, reason: str) -> Taking:
 
 
 def _place(text: str | None) -> Place | None:
-    match = matched(_PLACE, text)
+    match = place_of(_PLACE, text)
     return Place(int(match[1]), match[2], match[3], int(match[4])) if match else None
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from flask import Blueprint, Response, render_template, request
 
-from referral_service.intake.site import instant
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import listing
 from referral_service.store import overview as stored
+from referral_service.store.engine import instant
 from referral_service.web import exporting
 from referral_service.web.exporting import csv_response
 from referral_service.web.frame import ALL, frame, known_for, now

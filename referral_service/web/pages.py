@@ -13,11 +13,11 @@ import orjson
 from flask import Blueprint, render_template
 
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.store import lookups, worklist
+from referral_service.store import alerts, lookups, worklist
 from referral_service.store.worklist import Reader
 from referral_service.web.frame import CLOSED, frame, known_for, now, parsed
 from referral_service.web.http import site
-from referral_service.web.present import decision, queue, referral, timeline, words
+from referral_service.web.present import alert, decision, queue, referral, timeline, words
 
 blueprint = Blueprint("pages", __name__)
 
@@ -37,6 +37,7 @@ def show_referral(identity: str) -> str:
         known = known_for(connection, referral.wanted(row))
         related = worklist.related_persons(connection, row["client"], row["patient_id"]) if row["patient_id"] else []
         changes = worklist.timeline(connection, row["task_id"])
+        raised = alerts.of_referral(connection, identity)
         roots = _roots(connection, row)
         around = frame(connection, CLOSED if row["closed"] else row["queue"], now())
     is_masked = row["referral_status"] == queue.MASKED
@@ -48,9 +49,8 @@ def show_referral(identity: str) -> str:
     line = queue.line(row, known, around["now"], policy)
     events = timeline.timeline(changes, around["now"], policy)
     place = words.queue_name(row["queue"], policy)
-    return render_template(
-        "referral.html", **around, **shown, is_masked=is_masked, row=row, line=line, place=place, events=events
-    )
+    around |= {"events": events, "alerts": [alert.shown(one, around["now"], policy) for one in raised]}
+    return render_template("referral.html", **around, **shown, is_masked=is_masked, row=row, line=line, place=place)
 
 
 def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
     return roots
 
 
-def matched(pattern: re.Pattern[str], text: str | None) -> re.Match[str] | None:
+def place_of(pattern: re.Pattern[str], text: str | None) -> re.Match[str] | None:
     if text is None:
         return None
     match = pattern.fullmatch(text)

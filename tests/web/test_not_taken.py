@@ -428,3 +428,14 @@ def test_a_birth_date_confirmed_later_leaves_what_was_taken_in_with_the_coordina
     told = app_client.get(f"/fhir/ServiceRequest/{identity}/$decision").get_json(force=True)["parameter"]
     (age,) = (one["part"] for one in told if one["name"] == "age")
     assert [one["valueInteger"] for one in age[1:]] == [19, 19]
+
+
+def test_a_red_flag_in_what_is_taken_in_is_told_of_the_referral_too(site: Site, app_client: FlaskClient) -> None:
+    send(site, referral("Status dystonicus", status="draft"))
+    take_in(app_client, site)
+    with site.store.reading() as connection:
+        raised = connection.execute(select(tables.alert.c.kind, tables.alert.c.referral_id)).all()
+    assert sorted(map(tuple, raised), key=str) == [
+        ("red-flag", row_of(site)["referral_id"]),
+        ("red-flag", None),
+    ]

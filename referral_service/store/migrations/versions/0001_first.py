@@ -157,6 +157,31 @@ def upgrade() -> None:
         op.f("ix_service_request_client_patient_id"), "service_request", ["client", "patient_id"], unique=False
     )
     op.create_table(
+        "alert",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("received_id", sa.String(length=36), nullable=False),
+        sa.Column("referral_id", sa.String(length=36), nullable=True),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.Column("acknowledged_at", sa.String(length=24), nullable=True),
+        sa.Column("acknowledged_by", sa.String(length=128), nullable=True),
+        sa.CheckConstraint("kind IN ('red-flag', 'stat')", name=op.f("ck_alert_kind")),
+        sa.ForeignKeyConstraint(["received_id"], ["received.id"], name=op.f("fk_alert_received_id")),
+        sa.ForeignKeyConstraint(["referral_id"], ["service_request.id"], name=op.f("fk_alert_referral_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
+        sa.UniqueConstraint("referral_id", "kind", name=op.f("uq_alert_referral_id_kind")),
+    )
+    op.create_index(op.f("ix_alert_acknowledged_at_at_id"), "alert", ["acknowledged_at", "at", "id"], unique=False)
+    op.create_index(
+        op.f("ix_alert_received_id_kind"),
+        "alert",
+        ["received_id", "kind"],
+        unique=True,
+        sqlite_where=sa.text("referral_id IS NULL"),
+        postgresql_where=sa.text("referral_id IS NULL"),
+    )
+    op.create_table(
         "task",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("client", sa.String(length=64), nullable=False),
@@ -260,6 +285,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("task_id", "version", "kind", name=op.f("pk_correction")),
     )
     op.create_index(op.f("ix_correction_referral_id"), "correction", ["referral_id"], unique=False)
+    op.create_table(
+        "notice",
+        sa.Column("alert_id", sa.String(length=36), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("due", sa.String(length=24), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("sent_at", sa.String(length=24), nullable=True),
+        sa.Column("contact", sa.String(length=128), nullable=True),
+        sa.Column("fault", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(["alert_id"], ["alert.id"], name=op.f("fk_notice_alert_id")),
+        sa.PrimaryKeyConstraint("alert_id", "step", name=op.f("pk_notice")),
+    )
+    op.create_index(
+        op.f("ix_notice_due"),
+        "notice",
+        ["due"],
+        unique=False,
+        sqlite_where=sa.text("due IS NOT NULL"),
+        postgresql_where=sa.text("due IS NOT NULL"),
+    )
     op.create_table(
         "status_change",
         sa.Column("task_id", sa.String(length=36), nullable=False),

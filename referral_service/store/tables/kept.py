@@ -1,14 +1,6 @@
-"""The tables: few, each row and key with its client.
-
-A referral is one row of ``service_request`` (the resource with the decision made on it) and one of ``task`` (its life
-in a queue). Everything else that was sent or authored is a ``resource``. Rows hold the current version; what it
-replaced stands in ``history``. Texts are kept as text, never as a database's own JSON type, which would drop duplicate
-keys and change numbers.
-"""
+"""What was received and what it became: requests, referrals, Tasks, resources, and the ledger of them all."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from sqlalchemy import (
     CheckConstraint,
@@ -17,47 +9,15 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.types import TypeEngine
 
 from referral_service.referral import Disposition, Priority, Queue
+from referral_service.store.tables.columns import instant, is_one_of, metadata, one_of, ordered_text
 from referral_service.worklist import FINAL, MOVES
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _one_of(column: str, values: list[str]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
-
-
-def _is_one_of(column: str, values: Iterable[str]) -> str:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return f"CASE WHEN {column} IN ({listed}) THEN 1 ELSE 0 END"
-
-
-def _ordered_text(length: int) -> TypeEngine[str]:
-    """Compared by code points on both engines, so that what begins with some letters is one range of an index."""
-    return String(length).with_variant(String(length, collation="C"), "postgresql")
-
-
-def _instant(name: str) -> Column[str]:
-    """UTC with milliseconds, as FHIR's instant: the same on both engines, and its order is the order of time."""
-    return Column(name, String(24), nullable=False)
-
 
 received = Table(
     "received",
@@ -67,10 +27,10 @@ received = Table(
     Column("request_id", String(256), nullable=False),
     Column("door", String(32), nullable=False),
     Column("result", String(16), nullable=False),
-    _instant("at"),
+    instant("at"),
     Column("body", LargeBinary),
     Column("answers", Text),
-    _one_of("result", ["decided", "supporting", "update", "cancel", "replay", "conflict"]),
+    one_of("result", ["decided", "supporting", "update", "cancel", "replay", "conflict"]),
     Index(None, "client", "request_id"),
 )
 """One row a request that was taken in hand; ``body`` is the text received, byte for byte, ``answers`` what its entries
@@ -82,7 +42,7 @@ service_request = Table(
     Column("id", String(36), primary_key=True),
     Column("client", String(64), nullable=False),
     Column("version", Integer, nullable=False),
-    _instant("last_updated"),
+    instant("last_updated"),
     Column("content", Text, nullable=False),
     Column("status", String(32), nullable=False),
     Column("intent", String(32), nullable=False),
@@ -101,7 +61,7 @@ service_request = Table(
     Column("machine_decision", Text),
     Column("decision_input", Text, nullable=False),
     Column("input_hash", String(64), nullable=False),
-    _one_of("disposition", [Disposition.REVIEW, Disposition.ROUTED]),
+    one_of("disposition", [Disposition.REVIEW, Disposition.ROUTED]),
     Index(None, "client", "last_updated", "id"),
     Index(None, "client", "patient_id"),
 )
@@ -137,7 +97,7 @@ task = Table(
     Column("id", String(36), primary_key=True),
     Column("client", String(64), nullable=False),
     Column("version", Integer, nullable=False),
-    _instant("last_updated"),
+    instant("last_updated"),
     Column("content", Text, nullable=False),
     Column("referral_id", String(36), ForeignKey("service_request.id"), nullable=False),
     Column("patient_id", String(36)),
@@ -163,9 +123,9 @@ task = Table(
     Column("closed", Integer, nullable=False),
     Column("lane", Integer, nullable=False),
     UniqueConstraint("referral_id"),
-    _one_of("queue", list(Queue)),
-    _one_of("status", list(MOVES)),
-    CheckConstraint(f"closed = {_is_one_of('status', sorted(FINAL))}", name="closed"),
+    one_of("queue", list(Queue)),
+    one_of("status", list(MOVES)),
+    CheckConstraint(f"closed = {is_one_of('status', sorted(FINAL))}", name="closed"),
     CheckConstraint(f"lane = {_LANE}", name="lane"),
     CheckConstraint(f"priority_rank BETWEEN 0 AND {len(Priority) - 1}", name="priority_rank"),
     Index(None, "status", "queue", "last_updated", "id"),
@@ -190,7 +150,7 @@ resource = Table(
     Column("client", String(64), nullable=False),
     Column("type", String(32), nullable=False),
     Column("version", Integer, nullable=False),
-    _instant("last_updated"),
+    instant("last_updated"),
     Column("content", Text, nullable=False),
     Column("content_hash", String(64), nullable=False),
     Column("birth_date", String(10)),
@@ -204,7 +164,7 @@ history = Table(
     Column("version", Integer, primary_key=True),
     Column("type", String(32), nullable=False),
     Column("client", String(64), nullable=False),
-    _instant("last_updated"),
+    instant("last_updated"),
     Column("content", Text, nullable=False),
     Column("decision", Text),
     Column("machine_decision", Text),
@@ -219,7 +179,7 @@ token = Table(
     Column("owner", String(36), primary_key=True),
     Column("param", String(16), primary_key=True),
     Column("system", String(256), primary_key=True),
-    Column("value", _ordered_text(256), primary_key=True),
+    Column("value", ordered_text(256), primary_key=True),
     Column("client", String(64), nullable=False),
     Column("type", String(32), nullable=False),
     Index(None, "client", "type", "param", "value", "system"),
@@ -249,7 +209,7 @@ request_key = Table(
     Column("content_hash", String(64), nullable=False),
     Column("received_id", String(36), ForeignKey("received.id"), nullable=False),
     Column("referral_id", String(36)),
-    _one_of("kind", ["idempotency", "message", "placer"]),
+    one_of("kind", ["idempotency", "message", "placer"]),
 )
 """What makes the same referral sent twice one referral; the primary key decides between two that come at once."""
 
@@ -259,7 +219,7 @@ ledger = Table(
     Column("received_id", String(36), ForeignKey("received.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("client", String(64), nullable=False),
-    _instant("at"),
+    instant("at"),
     Column("state", String(16), nullable=False),
     Column("referral_id", String(36)),
     Column("placer", String(512)),
@@ -267,7 +227,7 @@ ledger = Table(
     Column("outcome", Text, nullable=False),
     Column("rules", Text, nullable=False),
     Column("taken_from", String(16)),
-    _one_of("state", list(Disposition)),
+    one_of("state", list(Disposition)),
     UniqueConstraint("referral_id"),
     Index(None, "client", "placer"),
     Index(None, "state", "red_flag", "at"),
@@ -275,49 +235,3 @@ ledger = Table(
 """One row a referral received (one a request when none can be read), never removed; only its state moves. ``rules``
 are those of its outcome, joined by commas, with one at either end; ``taken_from`` is the state that a coordinator took
 it in from."""
-
-status_change = Table(
-    "status_change",
-    metadata,
-    Column("task_id", String(36), ForeignKey("task.id"), primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("client", String(64), nullable=False),
-    _instant("at"),
-    Column("actor", String(128), nullable=False),
-    Column("actor_name", String(256), nullable=False),
-    Column("action", String(32), nullable=False),
-    Column("from_status", String(32)),
-    Column("status", String(32), nullable=False),
-    Column("business_status", String(32)),
-    Column("from_queue", String(32)),
-    Column("queue", String(32), nullable=False),
-    Column("reason", String(64)),
-    Column("comment", Text),
-    Column("value", Text),
-    Index(None, "status", "task_id", "at"),
-)
-"""Every change of a Task, immutable: its history and timeline, and what its sender is told from.
-
-``action`` is the code of a move, ``create`` and ``update`` for what the machine made of what a sender sent, or
-``take-in`` for what a human took in;
-``reason`` a code of the CodeSystem status-reason, ``comment`` the words given with the move, ``value`` what it set."""
-
-correction = Table(
-    "correction",
-    metadata,
-    Column("task_id", String(36), ForeignKey("task.id"), primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("kind", String(16), primary_key=True),
-    Column("client", String(64), nullable=False),
-    Column("referral_id", String(36), ForeignKey("service_request.id"), nullable=False),
-    _instant("at"),
-    Column("actor", String(128), nullable=False),
-    Column("actor_name", String(256), nullable=False),
-    Column("before", String(64)),
-    Column("value", String(64), nullable=False),
-    Column("reason", Text, nullable=False),
-    _one_of("kind", ["birth-date", "code", "queue"]),
-    Index(None, "referral_id"),
-)
-"""What humans have decided over the machine, immutable: the newest of a kind counts, and no later decision of the
-machine overrules it. ``version`` is that of the Task which it came with."""

@@ -1,0 +1,46 @@
+"""The tables: few, each row and key with its client.
+
+A referral is one row of ``service_request`` (the resource with the decision made on it) and one of ``task`` (its life
+in a queue). Everything else that was sent or authored is a ``resource``. Rows hold the current version; what it
+replaced stands in ``history``. Texts are kept as text, never as a database's own JSON type, which would drop duplicate
+keys and change numbers.
+"""
+
+from __future__ import annotations
+
+from referral_service.store.tables.columns import metadata
+from referral_service.store.tables.done import alert, correction, notice, status_change
+from referral_service.store.tables.kept import (
+    LIST_FILTERS,
+    LIST_ORDERS,
+    address,
+    history,
+    ledger,
+    list_index,
+    received,
+    request_key,
+    resource,
+    service_request,
+    task,
+    token,
+)
+
+__all__ = [
+    "LIST_FILTERS",
+    "LIST_ORDERS",
+    "address",
+    "alert",
+    "correction",
+    "history",
+    "ledger",
+    "list_index",
+    "metadata",
+    "notice",
+    "received",
+    "request_key",
+    "resource",
+    "service_request",
+    "status_change",
+    "task",
+    "token",
+]

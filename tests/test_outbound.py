@@ -1,0 +1,129 @@
+"""HTTP to others goes where it may go, once, and within its limits; against a real server."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from threading import Event
+
+import pytest
+import trustme
+
+from referral_service import outbound
+from referral_service.outbound import NotAllowed, Outbound, OutboundError, Reply
+from tests.receivers import Receiver, free_port, status
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    opened = Receiver()
+    with opened.open():
+        yield opened
+
+
+def post(receiver: Receiver, path: str = "/alerts", **limits: int) -> Reply:
+    return Outbound(frozenset({receiver.origin}), **limits).post(f"{receiver.origin}{path}", b"{}", {})
+
+
+def test_the_answer_comes_back_whole(receiver: Receiver) -> None:
+    receiver.answer = status(200, b"thanks")
+    assert post(receiver) == Reply(200, b"thanks")
+    assert [call.path for call in receiver.calls] == ["/alerts"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:{other}/",
+        "https://127.0.0.1:{port}/",
+        "http://localhost:{port}/",
+        "http://127.0.0.1.example:{port}/",
+        "http://127.0.0.1:{port}@elsewhere.example/",
+        "http://user:secret@127.0.0.1:{port}/",
+        "ftp://127.0.0.1:{port}/",
+        "//127.0.0.1:{port}/",
+        "127.0.0.1:{port}",
+        "",
+    ],
+)
+def test_only_a_listed_scheme_host_and_port_is_called(receiver: Receiver, address: str) -> None:
+    at = address.format(port=receiver.port, other=free_port())
+    with pytest.raises(NotAllowed):
+        Outbound(frozenset({receiver.origin})).post(at, b"{}", {})
+    assert receiver.calls == []
+
+
+@pytest.mark.parametrize("number", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(receiver: Receiver, number: int) -> None:
+    receiver.answer = status(number, Location=f"{receiver.origin}/elsewhere")
+    assert post(receiver).status == number
+    assert [call.path for call in receiver.calls] == ["/alerts"]
+
+
+def test_an_answer_that_is_too_large_is_none(receiver: Receiver) -> None:
+    receiver.answer = status(200, b"x" * 1001)
+    with pytest.raises(OutboundError, match=r"^too-large$"):
+        post(receiver, max_bytes=1000)
+
+
+def test_an_answer_as_large_as_may_be_is_one(receiver: Receiver) -> None:
+    receiver.answer = status(200, b"x" * 1000)
+    assert len(post(receiver, max_bytes=1000).body) == 1000
+
+
+def test_a_packed_answer_is_not_unpacked(receiver: Receiver) -> None:
+    receiver.answer = status(200, b"\x1f\x8b small", **{"Content-Encoding": "gzip"})
+    assert post(receiver).body == b"\x1f\x8b small"
+
+
+def test_nobody_there_and_nobody_answering_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = Receiver()
+    with pytest.raises(OutboundError, match=r"^connection$"):
+        post(gone)
+    monkeypatch.setattr(outbound, "READ_SECONDS", 0.2)
+    gone.hold = Event()
+    with gone.open():
+        with pytest.raises(OutboundError, match=r"^timeout$"):
+            post(gone)
+        gone.hold.set()
+
+
+def test_an_answer_that_drips_ends_with_the_whole_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "WHOLE_SECONDS", -1.0)
+    receiver.answer = status(200, b"drop")
+    with pytest.raises(OutboundError, match=r"^timeout$"):
+        post(receiver)
+
+
+def test_a_connection_that_breaks_off_is_told(receiver: Receiver) -> None:
+    def broken(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "10")
+        request.end_headers()
+        request.wfile.write(b"half")
+
+    receiver.answer = broken
+    with pytest.raises(OutboundError, match=r"^connection$"):
+        post(receiver)
+
+
+def test_no_proxy_of_the_environment_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    assert post(receiver).status == 204
+
+
+def test_a_certificate_counts_when_the_machine_trusts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, receiver = trustme.CA(), Receiver()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    address = receiver.origin.replace("http:", "https:")
+    caller = Outbound(frozenset({address}))
+    with receiver.open(context):
+        with pytest.raises(OutboundError, match=r"^tls$"):
+            caller.post(f"{address}/", b"{}", {})
+        trusted = tmp_path / "trusted.pem"
+        authority.cert_pem.write_to_path(str(trusted))
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        assert caller.post(f"{address}/", b"{}", {}).status == 204
