@@ -78,6 +78,31 @@ def preview(files: tuple[Path, ...], as_json: bool) -> None:
         _print(table(rows))
 
 
+@main.command()
+@click.option("--policy", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Another policy file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a referral that would change, and line.")
+def replay(policy: Path | None, as_json: bool) -> None:
+    """Show which stored referrals another policy, or this version, would decide otherwise. Writes nothing."""
+    from referral_service.policy import load_policy
+    from referral_service.replay import lines
+    from referral_service.replay import replay as decide_again
+    from referral_service.store.engine import open_store
+    from referral_service.store.migrations import check as check_schema
+
+    with _plainly():
+        settings = from_environment(serves=False)
+        store = open_store(settings.database_url)
+        check_schema(store)
+        replayed = list(decide_again(store, load_policy(policy or settings.policy)))
+        store.close()
+    if as_json:
+        for one in replayed:
+            if one.changes:
+                click.echo(json.dumps({"referral": one.referral_id, "by_hand": one.by_hand, "changes": one.changes}))
+    else:
+        _print(lines(replayed))
+
+
 @main.group()
 def db() -> None:
     """The database."""
@@ -120,7 +145,7 @@ def _plainly() -> Iterator[None]:
     except (SettingsError, SchemaError, PortError) as problem:
         raise click.ClickException(str(problem)) from problem
     except PolicyError as problem:
-        raise click.ClickException(f"REFERRAL_POLICY: {problem}") from problem
+        raise click.ClickException(f"The policy: {problem}") from problem
     except UNUSABLE as problem:
         words = "REFERRAL_DATABASE_URL names no SQLite or PostgreSQL database that can be opened"
         raise click.ClickException(words) from problem

@@ -27,6 +27,7 @@ DOORS = {
     "fhirpathpy": {"fhir"},
     "jsonpatch": {"intake"},
     "jsonpointer": {"intake"},
+    "pydantic": {"fhir"},
     "orjson": {"fhir", "intake", "web", "store"},
 }
 PURE = {"addresses", "issues", "policy", "referral", "routing", "decide", "worklist", "coding"}

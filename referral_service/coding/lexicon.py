@@ -76,6 +76,7 @@ class Lexicon:
         _add_tables(self._add)
         self._typos = _typo_index(vocabulary.terms)
         self._meant = lru_cache(maxsize=4096)(self._look_up)
+        self._opens = lru_cache(maxsize=8192)(self._opened_by)
 
     def _add(self, words: tuple[str, ...], **parts: object) -> None:
         node = self.root
@@ -86,29 +87,33 @@ class Lexicon:
     def matches(self, sentence: Sentence) -> list[Match]:
         """The sentence from left to right as longest matches and the words between them."""
         found: list[Match] = []
-        openers, after = self.root.below, 0
+        after = 0
         for at, word in enumerate(sentence):
             if at < after:
                 continue
-            if word.text in openers or len(word.text) >= _TYPO_FROM or is_number(word.text):
-                entry, last = self._longest(sentence, at)
+            node = self._opens(word.text)
+            if node is None:
+                found.append(Match(at, at, None))
+            else:
+                entry, last = self._longest(sentence, at, node)
                 found.append(Match(at, last, entry))
                 after = last + 1
-            else:
-                found.append(Match(at, at, None))
         return found
 
-    def _longest(self, sentence: Sentence, at: int) -> tuple[Entry | None, int]:
-        node, entry, last = self.root, None, at
-        for here in range(at, len(sentence)):
+    def _opened_by(self, word: str) -> Node | None:
+        return self.root.below.get(word) or self._read_as(self.root, word)
+
+    def _longest(self, sentence: Sentence, at: int, node: Node) -> tuple[Entry | None, int]:
+        entry, last = node.entry, at
+        for here in range(at + 1, len(sentence) if node.below else 0):
             word = sentence[here]
-            if here > at and word.before and word.before.strip(",/"):
+            if word.before and word.before.strip(",/"):
                 break
             below = node.below.get(word.text) or self._read_as(node, word.text)
             if below is None:
                 break
             node = below
-            if node.entry is not None and not (here > at and _crosses_comma(sentence, at, here, node.entry)):
+            if node.entry is not None and not _crosses_comma(sentence, at, here, node.entry):
                 entry, last = node.entry, here
             if not node.below:
                 break

@@ -1,25 +1,19 @@
 """Prompts for a clinician that something may not wait: the rules are ``data/red_flags.tsv``.
 
-The list awaits a clinician's signature. It is neither a diagnosis nor complete, and says so wherever it is shown. A
-mention that is negated, of the family or past raises nothing; one whose assertion is unclear does.
+The list awaits a clinician's signature. It is neither a diagnosis nor complete, and says so wherever it is shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from referral_service.coding.choose import Candidate, candidates_of, codes_by_found
-from referral_service.coding.concepts import Kind, Vocabulary
-from referral_service.coding.reading import FactReading, Found, read_fact
-from referral_service.coding.tables import table
+from referral_service.coding.choose import Candidate, candidates_of
+from referral_service.coding.concepts import Vocabulary
+from referral_service.coding.reading import FactReading, read_fact
+from referral_service.coding.rules import fired
 from referral_service.policy import Policy
 from referral_service.referral import AgeInterval, Evidence, Fact, Place, Priority
-
-_OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
-_MOVING = frozenset({Kind.DYSTONIA, Kind.MOVEMENT})
-_Named = dict[str, list[list[tuple[int, Found]]]]
-"""Name -> lists of findings with their place in the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,59 +36,8 @@ def red_flags_in(
 def red_flags_of(
     readings: Sequence[FactReading], candidates: Sequence[Candidate], policy: Policy, age: AgeInterval | None
 ) -> tuple[RedFlag, ...]:
-    """Each rule once, in the order of the table. Own facts count together, each background fact apart."""
-    codes = codes_by_found(candidates)
-    child = age is not None and age.maximum < policy.adult_from
-    fired: dict[str, tuple[Found, ...]] = {}
-    for scope in _scopes(readings):
-        named = _by_name(scope, codes)
-        for row in table("red_flags"):
-            if row["rule"] not in fired and (child or row["who"] != "child"):
-                found = _fires(row, named)
-                if found:
-                    fired[row["rule"]] = found
+    """Each rule once, in the order of the table."""
     return tuple(
         RedFlag(rule, policy.red_flag_lanes.get(rule, Priority.URGENT), tuple(f.evidence for f in found))
-        for rule, found in fired.items()
+        for rule, found in fired("red_flags", readings, candidates, policy, age).items()
     )
-
-
-def _scopes(readings: Sequence[FactReading]) -> Iterator[list[Found]]:
-    present = [(r.fact.place, [f for f in r.found if f.assertion.is_current]) for r in readings]
-    yield [found for place, every in present if place in _OWN for found in every]
-    yield from (every for place, every in present if place is Place.BACKGROUND)
-
-
-def _by_name(scope: Sequence[Found], codes: Mapping[int, str]) -> _Named:
-    """The findings by each name that a rule can call them; those that have the same names share one list."""
-    alike: dict[tuple[int, str], list[tuple[int, Found]]] = {}
-    for at, found in enumerate(scope):
-        alike.setdefault((id(found.meaning), codes.get(id(found), "")), []).append((at, found))
-    named: _Named = {}
-    for (_, code), several in alike.items():
-        meaning = several[0][1].meaning
-        for name in (meaning.finding.code, f"kind:{meaning.kind}", f"code:{code}"):
-            named.setdefault(name, []).append(several)
-    return named
-
-
-def _fires(row: Mapping[str, str], named: _Named) -> tuple[Found, ...]:
-    first = _called(row["all_of"], named)
-    if not first or not row["and_of"]:
-        return tuple(first[:1])
-    second = _called(row["and_of"], named)
-    if row["within"] == "text":
-        # One word never counts as both; any two that stand apart do.
-        apart = ((f, s) for f in first for s in second if (s.expression, s.start) != (f.expression, f.start))
-        return next(apart, ())
-    if not any(f"kind:{kind}" in named for kind in _MOVING):
-        return ()
-    sentences = {(f.expression, f.mention.sentence): f for f in second if f.mention}
-    pairs = ((f, sentences.get((f.expression, f.mention.sentence))) for f in first if f.mention)
-    return next(((a, b) for a, b in pairs if b is not None), ())
-
-
-def _called(wanted: str, named: _Named) -> list[Found]:
-    """Those that have one of the wanted names, each once, in order."""
-    found = dict(pair for name in wanted.split("|") for several in named.get(name, ()) for pair in several)
-    return [found[at] for at in sorted(found)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 
@@ -20,12 +21,17 @@ class Section(StrEnum):
     OTHER = "other"
 
 
+_LINE = re.compile(
+    r"(?:^|(?<=[.;]))[ \t]*(?:[-*\u2022][ \t]*)?(?P<name>[A-Za-z][A-Za-z/ ]{0,39}?)[ \t]*"
+    r"(?:(?P<inline>:|[-\u2013\u2014](?=\s))|$)",
+    re.MULTILINE,
+)
+"""What may be a heading: a few words that begin a line or a sentence and end it, or with a colon or a dash."""
+
+
 @cache
-def _headings() -> tuple[re.Pattern[str], dict[str, Section]]:
-    known = {row["heading"]: Section(row["section"]) for row in table("headings")}
-    names = "|".join(sorted((re.escape(name) for name in known), key=len, reverse=True))
-    start = r"(?:^|(?<=[.;]))[ \t]*(?:[-*\u2022][ \t]*)?"
-    return re.compile(rf"{start}(?P<name>{names})[ \t]*(?:(?P<inline>:|[-\u2013\u2014](?=\s))|$)", re.I | re.M), known
+def _headings() -> Mapping[str, Section]:
+    return {row["heading"]: Section(row["section"]) for row in table("headings")}
 
 
 class Sections:
@@ -38,9 +44,12 @@ class Sections:
             self._find(text)
 
     def _find(self, text: str) -> None:
-        pattern, known = _headings()
-        for match in pattern.finditer(text):
-            self._begin(match.start("name"), known[match["name"].lower()])
+        known = _headings()
+        for match in _LINE.finditer(text):
+            kind = known.get(match["name"].lower())
+            if kind is None:
+                continue
+            self._begin(match.start("name"), kind)
             end = text.find("\n", match.end()) if match["inline"] else -1
             if end >= 0:
                 self._begin(end, Section.OTHER)

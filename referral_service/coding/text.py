@@ -143,7 +143,9 @@ class _Splitter:
         for token in _TOKEN.finditer(self.lowered):
             start, end = token.span()
             if token.lastgroup == "word":
-                word = token[0] if token[0].isalnum() else _INSIDE_WORD.sub("", token[0])
+                word = token[0]
+                if not word.isalnum():
+                    word = _INSIDE_WORD.sub("", word)
                 self.sentence.append(Word(word, start, end, self.before))
                 self.before = ""
             else:

@@ -11,9 +11,11 @@ import hashlib
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter
 
 from referral_service.fhir.bundle import Entry, Envelope, Resource, literal
 from referral_service.fhir.parse import dump
+from referral_service.referral import DecisionInput
 
 _LEFT_OUT = ("id", "meta", "text", "contained")
 
@@ -91,3 +93,11 @@ def digest(text: bytes) -> str:
 def facts_json(facts: Any) -> bytes:
     """Frozen facts as JSON with sorted keys: the same facts give the same bytes."""
     return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
+
+
+_INPUT = TypeAdapter(DecisionInput)
+
+
+def read_input(text: str) -> DecisionInput:
+    """The facts of a decision as :func:`facts_json` wrote them."""
+    return _INPUT.validate_json(text)

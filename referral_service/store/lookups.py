@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     literal,
     null,
+    or_,
     select,
     tuple_,
     union_all,
@@ -310,6 +311,19 @@ def awaited_by(connection: Connection, referral_id: str) -> set[str]:
     token = tables.token
     query = select(token.c.value).where(token.c.owner == referral_id, token.c.param == "_awaits")
     return set(connection.execute(query).scalars())
+
+
+def decided(connection: Connection) -> Iterator[Mapping[str, Any]]:
+    """Every referral with the machine's own decision and what it was made from; ``by_hand`` when a human has decided.
+
+    Streamed, so that any number fits.
+    """
+    request, task = tables.service_request, tables.task
+    own = func.coalesce(request.c.machine_decision, request.c.decision).label("decision")
+    by_hand = or_(request.c.machine_decision.is_not(None), task.c.by_hand == 1).label("by_hand")
+    query = select(request.c.id, own, request.c.decision_input, by_hand).join(task, task.c.referral_id == request.c.id)
+    rows = connection.execute(query.order_by(request.c.id).execution_options(yield_per=500)).mappings()
+    yield from (dict(row) for row in rows)
 
 
 def received_text(connection: Connection, received_id: str) -> bytes:

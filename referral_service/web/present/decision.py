@@ -9,8 +9,12 @@ from typing import Any
 
 import orjson
 
+from referral_service.coding.prompts import prompts_of
+from referral_service.fhir.canonical import read_input
+from referral_service.fhir.terminology import vocabulary
 from referral_service.policy import Policy
 from referral_service.referral import Flag, Queue
+from referral_service.routing import age_interval
 from referral_service.web.present import evidence, people, words
 from referral_service.web.present.words import Chip
 
@@ -51,6 +55,8 @@ class Decision:
     policy: str
     evidence: list[evidence.Group]
     issues: list[Mapping[str, str]]
+    prompts: tuple[str, ...]
+    """Questions for the clinician who reads it."""
 
 
 def decision(row: Row, roots: Mapping[str, Resource], policy: Policy) -> Decision:
@@ -74,7 +80,14 @@ def decision(row: Row, roots: Mapping[str, Resource], policy: Policy) -> Decisio
         policy=name,
         evidence=evidence.groups(found, roots),
         issues=told,
+        prompts=_prompts(row, policy),
     )
+
+
+def _prompts(row: Row, policy: Policy) -> tuple[str, ...]:
+    given = read_input(row["decision_input"])
+    age = age_interval(given.patient.birth_date, given.received_on) if given.patient else None
+    return prompts_of(given.referral.facts, vocabulary(), policy, age)
 
 
 def _parameters(parameters: Sequence[Resource]) -> dict[str, list[Any]]:
