@@ -17,10 +17,13 @@ from uuid import uuid4
 import orjson
 from flask import Blueprint, redirect, render_template, request, url_for
 
+from referral_service.fhir.bundle import Envelope
+from referral_service.fhir.canonical import facts_json
+from referral_service.fhir.reader import read_referral
 from referral_service.fhir.writer import Attachment, Entered, Filled, decision_parameters, entered_bundle
 from referral_service.intake import Answer, Incoming, Taking, preview, receive
 from referral_service.issues import FaultKind
-from referral_service.referral import Decision, Disposition, Priority
+from referral_service.referral import Decision, DecisionInput, Disposition, PatientFacts, Priority
 from referral_service.store import nottaken as stored
 from referral_service.web import http
 from referral_service.web.fields import MEGABYTE, Faults, attached, entered_fields, faults_of, limit, within_limits
@@ -149,11 +152,14 @@ def _page(form: Form, faults: Faults | None = None, seen: Seen | None = None) ->
 
 
 def _proposed(entered: Entered, seen: Seen) -> present.Decision:
-    given = {"patient": {"birth_date": entered.birth_date or None}}
+    envelope = Envelope(seen.filled.bundle)
+    (referral,) = envelope.referrals()
+    patient = PatientFacts(entered.birth_date or None, deceased=False)
+    given = DecisionInput(read_referral(envelope, referral), patient, now().today)
     parameters = decision_parameters([seen.decision], site().code_versions)
-    row = {"decision": orjson.dumps(parameters), "decision_input": orjson.dumps(given)}
-    referral = seen.filled.bundle["entry"][-1]["resource"]
-    return present.decision(row, {"ServiceRequest": referral, "Bundle": seen.filled.bundle}, site().policy)
+    row = {"decision": orjson.dumps(parameters).decode(), "decision_input": facts_json(given).decode()}
+    roots = {"ServiceRequest": referral.resource, "Bundle": seen.filled.bundle}
+    return present.decision(row, roots, site().policy)
 
 
 def _source(name: str | None) -> Source | None:
