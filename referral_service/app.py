@@ -21,10 +21,13 @@ from referral_service.web import (
     alerts,
     capability,
     definitions,
+    entering,
     faults,
     health,
     moving,
+    not_taken,
     operations,
+    overview,
     pages,
     reading,
     searching,
@@ -95,8 +98,8 @@ def application(site: Site) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
-    rooms = (submitting, moving, operations, searching, reading, definitions, capability, health)
-    for room in (*rooms, worklist, pages, alerts):
+    doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
+    for room in (*doors, worklist, pages, alerts, not_taken, entering, overview):
         app.register_blueprint(room.blueprint)
     return app
 

@@ -72,6 +72,8 @@ class Policy:
     admit_draft: bool
     languages: frozenset[str]
     rejected_text_days: int
+    attachment_types: frozenset[str]
+    attachment_megabytes: int
     due: Mapping[Priority, int]
     outer_weeks: Mapping[Priority, int]
     due_soon_days: int
@@ -92,7 +94,7 @@ class Policy:
 
 _KEYS = {
     *("name", "version", "zone", "spelling", "adult_from", "transition", "queues", "admit_draft", "languages"),
-    *("retention", "due", "clock", "red_flags", "contestable", "alerts"),
+    *("retention", "attachments", "due", "clock", "red_flags", "contestable", "alerts"),
 }
 
 
@@ -128,6 +130,8 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         admit_draft=_of(bool, table["admit_draft"], "admit_draft"),
         languages=_languages(table["languages"]),
         rejected_text_days=_of(int, table["retention"]["rejected_text_days"], "retention.rejected_text_days"),
+        attachment_types=_attachment_types(table["attachments"]["types"]),
+        attachment_megabytes=_of(int, table["attachments"]["megabytes"], "attachments.megabytes"),
         due={p: _days(table["due"][p]["business_days"], f"due.{p}.business_days") for p in Priority},
         outer_weeks={
             p: _days(table["due"][p]["outer_weeks"], f"due.{p}.outer_weeks")
@@ -143,6 +147,17 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         contestable={rule: _of(str, code, f"contestable.{rule}") for rule, code in table["contestable"].items()},
         alerts=_alerts(table["alerts"]),
     )
+
+
+ATTACHMENT_TYPES = frozenset({"application/pdf", "image/jpeg", "image/png", "text/plain"})
+"""What can be told by its content, so that nothing else comes in under one of these names."""
+
+
+def _attachment_types(value: Any) -> frozenset[str]:
+    chosen = frozenset(_of(list, value, "attachments.types"))
+    if not chosen <= ATTACHMENT_TYPES:
+        raise PolicyError(f"attachments.types: expected some of {', '.join(sorted(ATTACHMENT_TYPES))}")
+    return chosen
 
 
 def _alerts(table: Mapping[str, Any]) -> Alerts:

@@ -29,6 +29,12 @@ def test_the_shipped_policy_has_a_name_and_a_version() -> None:
         ('languages = ["en"]', 'languages = ["en", "de"]', "languages: expected some of en"),
         ("admit_draft = false", "", "missing: admit_draft"),
         ('status-dystonicus = "stat"', 'status-dystonicus = "now"', "red_flags.status-dystonicus: expected one of"),
+        (
+            '"image/png", "text/plain"',
+            '"image/png", "image/gif"',
+            "attachments.types: expected some of application/pdf",
+        ),
+        ("megabytes = 5", 'megabytes = "5"', "attachments.megabytes: expected int"),
         ("holidays = []", "holidays = [25]", "clock.holidays: expected days"),
         ("holidays = []", "holidays = [2026-12-25T00:00:00]", "clock.holidays: expected days"),
         ("due_soon = 1", "due_soon = -1", "clock.due_soon: expected no negative number"),
