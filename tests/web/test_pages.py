@@ -135,7 +135,7 @@ def test_tabs_count_what_is_open(site: Site, app_client: FlaskClient) -> None:
     (tabs,) = re.findall(r"<nav class=\"wide tabs\".*?</nav>", page(app_client, "/"), re.S)
     assert said(tabs) == (
         "Adult movement disorders 2 open 1 with a red flag Pediatric neuromotor 1 open Intake review 0 open "
-        "All queues 3 open 1 with a red flag Closed 0 closed Alerts 1 open Not taken 0 Overview"
+        "All queues 3 open 1 with a red flag Closed 0 closed Alerts 1 open Not taken 0"
     )
 
 
