@@ -13,7 +13,7 @@ from enum import StrEnum
 from referral_service.coding.cause import coded_drug
 from referral_service.coding.choose import Candidate, Choice, candidates_of, choose
 from referral_service.coding.concepts import Kind, Vocabulary
-from referral_service.coding.reading import FactReading, Found, read_fact, stronger
+from referral_service.coding.reading import OWN, FactReading, Found, read_fact, stronger
 from referral_service.coding.red_flags import RedFlag, red_flags_of
 from referral_service.policy import Policy
 from referral_service.referral import (
@@ -29,10 +29,10 @@ from referral_service.referral import (
     Place,
 )
 
-_OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
 _ATC = "http://www.whocc.no/atc"
 _POINTS_HERE = frozenset({Kind.DYSTONIA, Kind.NEIGHBOUR})
-_MOVING = frozenset({Kind.DYSTONIA, Kind.NEIGHBOUR, Kind.MOVEMENT})
+_INDUCIBLE = frozenset({Kind.DYSTONIA, Kind.NEIGHBOUR, Kind.MOVEMENT})
+"""What a medicine can bring about."""
 
 
 class Indication(StrEnum):
@@ -87,14 +87,14 @@ def assess(facts: Sequence[Fact], vocabulary: Vocabulary, policy: Policy, age: A
     """What the facts of one referral say. Never raises for any text; the same input gives the same answer."""
     readings, contradicted = _settled([read_fact(fact, vocabulary, policy) for fact in facts])
     candidates = candidates_of(readings, policy)
-    own = [r for r in readings if r.fact.place in _OWN]
-    ours = [c for c in candidates if c.found.fact.place in _OWN]
+    own = [r for r in readings if r.fact.place in OWN]
+    ours = [c for c in candidates if c.found.fact.place in OWN]
     background = [c for c in candidates if c.found.fact.place is Place.BACKGROUND]
     indication, why = _indication(readings, own, ours, background)
     used = ours or background
     choice = choose(used, readings, vocabulary) if indication is Indication.DYSTONIA else None
     red_flags = red_flags_of(readings, candidates, policy, age)
-    listed = _moves_now(readings) and _drug_is_listed(readings)
+    listed = _may_be_induced(readings) and _drug_is_listed(readings)
     return Assessment(
         indication=indication,
         why=why,
@@ -195,15 +195,15 @@ def _is_elsewhere(own: Sequence[FactReading]) -> bool:
     )
 
 
-def _moves_now(readings: Iterable[FactReading]) -> bool:
-    return any(f.is_current and f.meaning.kind in _MOVING for r in readings for f in r.found)
+def _may_be_induced(readings: Iterable[FactReading]) -> bool:
+    return any(f.is_current and f.meaning.kind in _INDUCIBLE for r in readings for f in r.found)
 
 
 def _drug_is_listed(readings: Iterable[FactReading]) -> bool:
     """A causative drug in the medication or in the referral's own words. Weak signals are not inferred from a list."""
     for reading in readings:
         place, stance = reading.fact.place, reading.fact.stance
-        if stance in (Assertion.NEGATED, Assertion.FAMILY) or place not in (*_OWN, Place.MEDICATION):
+        if stance in (Assertion.NEGATED, Assertion.FAMILY) or place not in (*OWN, Place.MEDICATION):
             continue
         coded = coded_drug(reading.fact)
         if coded is not None and coded.strong:

@@ -60,7 +60,6 @@ class Meaning:
     alternatives: tuple[str, ...] = ()
     context: str = ""
     with_drug: str = ""
-    is_cause: bool = False
     excludes_g24: bool = False
 
 

@@ -17,6 +17,8 @@ from referral_service.coding.text import sentences
 from referral_service.policy import Policy
 from referral_service.referral import Assertion, Evidence, Fact, Place
 
+OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
+"""Where the referral speaks for itself."""
 _AROUND = 25
 _CONTEXT_OF = {"neck": "neck", "gut": "gut", "drug-context": "drug", "parkinson": "parkinson"}
 """Kinds of ``data/causes.tsv`` -> the context that they give to an ambiguous term."""

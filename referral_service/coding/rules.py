@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from referral_service.coding.choose import Candidate, codes_by_found
 from referral_service.coding.concepts import Kind
-from referral_service.coding.reading import FactReading, Found
+from referral_service.coding.reading import OWN, FactReading, Found
 from referral_service.coding.tables import table
 from referral_service.policy import Policy
 from referral_service.referral import AgeInterval, Place
 
-_OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
 _MOVING = frozenset({Kind.DYSTONIA, Kind.MOVEMENT})
 _Named = dict[str, list[list[tuple[int, Found]]]]
 """Name -> lists of findings with their place in the order."""
@@ -42,7 +41,7 @@ def fired(
 
 def _scopes(readings: Sequence[FactReading]) -> Iterator[list[Found]]:
     present = [(r.fact.place, [f for f in r.found if f.assertion.is_current]) for r in readings]
-    yield [found for place, every in present if place in _OWN for found in every]
+    yield [found for place, every in present if place in OWN for found in every]
     yield from (every for place, every in present if place is Place.BACKGROUND)
 
 

@@ -131,7 +131,6 @@ def _finding(concept: Resource) -> Meaning:
         finding=Coding(FINDING, concept["code"], concept["display"]),
         kind=Kind(_first(said, "kind")),
         with_drug=_first(said, "with-drug"),
-        is_cause="cause" in said,
         excludes_g24="excludes-g24" in said,
     )
 
