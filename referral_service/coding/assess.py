@@ -13,6 +13,7 @@ from enum import StrEnum
 from referral_service.coding.cause import coded_drug
 from referral_service.coding.choose import Candidate, Choice, candidates_of, choose
 from referral_service.coding.concepts import Kind, Vocabulary
+from referral_service.coding.elsewhere import SILENT
 from referral_service.coding.reading import OWN, FactReading, Found, read_fact, stronger
 from referral_service.coding.red_flags import RedFlag, red_flags_of
 from referral_service.policy import Policy
@@ -30,7 +31,6 @@ from referral_service.referral import (
 )
 
 _ATC = "http://www.whocc.no/atc"
-_POINTS_HERE = frozenset({Kind.DYSTONIA, Kind.NEIGHBOUR})
 _INDUCIBLE = frozenset({Kind.DYSTONIA, Kind.NEIGHBOUR, Kind.MOVEMENT})
 """What a medicine can bring about."""
 
@@ -142,20 +142,21 @@ def _indication(
     why = _why_undetermined(own)
     if why:
         return Indication.UNDETERMINED, why
+    behind = [r for r in readings if r.fact.place in (Place.BACKGROUND, Place.FAMILY)]
     if _is_elsewhere(own):
-        return _elsewhere(readings)
+        return _elsewhere(behind)
     if any(_is_reason(r) and r.is_elsewhere for r in own):
         return Indication.UNDETERMINED, Why.OTHER_REASON_UNSURE
     if background:
         return Indication.DYSTONIA, None
-    behind = [r for r in readings if r.fact.place in (Place.BACKGROUND, Place.FAMILY)]
     return Indication.UNDETERMINED, _why_undetermined(behind) or Why.NO_READABLE_REASON
 
 
-def _elsewhere(readings: Sequence[FactReading]) -> tuple[Indication, Why]:
-    """Surely something else, unless dystonia or a neighbour stands in the background: that makes it a review."""
-    behind = (found for r in readings if r.fact.place is Place.BACKGROUND for found in r.found)
-    if any(found.meaning.kind in _POINTS_HERE and found.assertion.is_current for found in behind):
+def _elsewhere(behind: Sequence[FactReading]) -> tuple[Indication, Why]:
+    """Surely something else, unless the background or the family names anything near dystonia, however it is meant,
+    or cannot be read: that makes it a review."""
+    named = any(found.meaning.kind not in SILENT for reading in behind for found in reading.found)
+    if named or _why_undetermined(behind):
         return Indication.UNDETERMINED, Why.BACKGROUND_BESIDE_OTHER_REASON
     return Indication.ELSEWHERE, Why.ELSEWHERE
 

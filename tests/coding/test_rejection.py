@@ -91,3 +91,29 @@ def test_a_word_nobody_foresaw_and_a_part_that_may_move_end_with_a_human(text: s
 def test_a_remark_that_cannot_be_read_keeps_a_coded_reason_from_being_rejected(remark: str, why: str) -> None:
     facts = facts_of(f"reason@cm|E11.9| || remark={remark}")
     assert assess(facts, vocabulary(), load_policy(), None).why == why
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "background=foot turns inwards",
+        "background=no dystonia",
+        "background=previous dystonia, now resolved",
+        "background=essential tremor in the past",
+        "background=Dystonie im Halsbereich seit Jahren bekannt und schlimmer",
+        "background@cm|G24.3|",
+        "family@cm|G24.1|",
+    ],
+)
+def test_whatever_the_background_names_near_dystonia_keeps_another_reason_from_being_rejected(behind: str) -> None:
+    found = assess(facts_of(f"reason=Hypertension || {behind}"), vocabulary(), load_policy(), None)
+    assert found.why == "background-beside-other-reason"
+
+
+@pytest.mark.parametrize(
+    "behind",
+    ["background=type 2 diabetes", "background@cm|E11.9|", "family=asthma", "medication=haloperidol"],
+)
+def test_a_background_that_is_plainly_unrelated_lets_another_reason_be_rejected(behind: str) -> None:
+    found = assess(facts_of(f"reason=Hypertension || {behind}"), vocabulary(), load_policy(), None)
+    assert found.why == "elsewhere"
