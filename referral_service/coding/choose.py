@@ -15,7 +15,7 @@ from referral_service.coding.cause import Site, Surroundings, drug_code, is_narr
 from referral_service.coding.concepts import Kind, Meaning, Vocabulary
 from referral_service.coding.reading import FactReading, Found
 from referral_service.policy import Policy
-from referral_service.referral import Alternative, Assertion, Certainty, CodePair, Fact, Place, WhyNot
+from referral_service.referral import Alternative, Assertion, Certainty, CodePair, Place, WhyNot
 
 _DRUG, _GENETIC, _OTHER, _UNSPECIFIED = "G24.0", "G24.1", "G24.8", "G24.9"
 _FACE, _EYELIDS = "G24.4", "G24.5"
@@ -216,19 +216,30 @@ def _agree(first: Candidate, second: Candidate) -> bool:
 
 
 def _contradicted(candidates: Sequence[Candidate], readings: Iterable[FactReading]) -> bool:
-    """In one concept: a G24 code beside words, or words beside a code, that ICD does not let stand for the same."""
-    coded = {(c.found.fact.concept, c.found.fact.expression) for c in candidates if not c.from_text}
-    said = {(c.found.fact.concept, c.found.fact.expression) for c in candidates if c.from_text}
-    rivals = [f for r in readings for f in r.found if f.is_current and _is_rival(f.meaning, f.fact)]
+    """In one concept: a dystonia beside what ICD does not let stand for the same, at least one of them a code."""
+    named: dict[str, list[Found]] = {}
+    for candidate in candidates:
+        named.setdefault(candidate.found.fact.concept, []).append(candidate.found)
     return any(
-        concept == rival.fact.concept and expression != rival.fact.expression
-        for rival in rivals
-        for concept, expression in (coded if rival.start is not None else said)
+        _excludes(rival, beside)
+        for reading in readings
+        for rival in reading.found
+        if rival.is_current and _is_rival(rival.meaning, reading)
+        for beside in named.get(reading.fact.concept, ())
     )
 
 
-def _is_rival(meaning: Meaning, fact: Fact) -> bool:
-    return meaning.excludes_g24 or (meaning.kind is Kind.ELSEWHERE and fact.coding is not None)
+def _excludes(rival: Found, beside: Found) -> bool:
+    """A display may say more exactly what its code means ("Torticollis", "Cervical dystonia"), but nothing else."""
+    if rival.fact is beside.fact:
+        return rival.meaning.kind is Kind.ELSEWHERE and rival.expression != beside.expression
+    return rival.start is None or beside.start is None
+
+
+def _is_rival(meaning: Meaning, reading: FactReading) -> bool:
+    """What ICD excludes from G24, and another field of medicine when a code says it or the words say nothing else."""
+    is_sure = reading.fact.coding is not None or reading.is_elsewhere
+    return meaning.excludes_g24 or (meaning.kind is Kind.ELSEWHERE and is_sure)
 
 
 def codes_by_found(candidates: Iterable[Candidate]) -> Mapping[int, str]:

@@ -137,7 +137,8 @@ def _read_coding(fact: Fact, vocabulary: Vocabulary, policy: Policy) -> FactRead
         found = _hedged(found, named)
         named = tuple(f for f in named if f.meaning.code != meaning.code and not f.meaning.generic)
     elsewhere = meaning.kind is Kind.ELSEWHERE and not named
-    return FactReading(fact, (found, *named), display, elsewhere)
+    unlike = spoken.found if spoken and spoken.is_elsewhere and meaning.kind is Kind.DYSTONIA else ()
+    return FactReading(fact, (found, *named, *unlike), display, elsewhere)
 
 
 def _hedged(found: Found, named: Sequence[Found]) -> Found:

@@ -178,3 +178,34 @@ def test_a_described_movement_is_never_surely_something_else(text: str) -> None:
 def test_an_airway_in_danger_is_seen_beside_any_other_red_flag(text: str) -> None:
     found = assess([Fact("x", "x", Place.REASON, text=text)], vocabulary(), load_policy(), None)
     assert "laryngeal-or-airway" in {flag.rule for flag in found.red_flags}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "reason@cm|G24.3| || reason+=Hypertension",
+        "reason@cm|G24.3|Hypertension",
+        "reason@cm|I10|Cervical dystonia",
+        "reason@cm|I10| || reason+=Cervical dystonia",
+        "reason@cm|I10| || reason+@cm|G24.3|",
+        "reason@cm|M43.6| || reason+@cm|G24.3|",
+    ],
+)
+def test_a_dystonia_and_another_disease_in_one_concept_are_a_conflict(written: str) -> None:
+    got = assess(facts_of(written), vocabulary(), load_policy(), None)
+    assert (got.code and got.code.cm.code, got.flags) == ("G24.3", (Flag.CODE_CONFLICT,))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "reason@cm|I10| || reason@cm|G24.3|",
+        "reason=Hypertension || reason+=Cervical dystonia",
+        "reason@cm|G24.3|Spasmodic torticollis || reason+=neck pain",
+        "reason@cm|G24.3| || reason+=second opinion please",
+        "reason@cm|G24.3| || reason+@cm|T43.3X5A|",
+    ],
+)
+def test_a_dystonia_beside_what_it_can_stand_with_is_no_conflict(written: str) -> None:
+    got = assess(facts_of(written), vocabulary(), load_policy(), None)
+    assert (got.code and got.code.cm.code, got.flags) == ("G24.3", ())
