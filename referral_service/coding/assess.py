@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from referral_service.coding.cause import coded_drug
-from referral_service.coding.choose import Candidate, Choice, candidates_of, choose
+from referral_service.coding.choose import UNSPECIFIED, Candidate, Choice, candidates_of, choose
 from referral_service.coding.concepts import Kind, Vocabulary
 from referral_service.coding.elsewhere import SILENT
 from referral_service.coding.reading import OWN, FactReading, Found, read_fact, stronger
@@ -138,7 +138,8 @@ def _indication(
     background: Sequence[Candidate],
 ) -> tuple[Indication, Why | None]:
     if ours:
-        return Indication.DYSTONIA, None
+        taken_back = _is_taken_back(own, ours)
+        return (Indication.UNDETERMINED, Why.ASSERTION_UNCLEAR) if taken_back else (Indication.DYSTONIA, None)
     why = _why_undetermined(own)
     if why:
         return Indication.UNDETERMINED, why
@@ -150,6 +151,16 @@ def _indication(
     if background:
         return Indication.DYSTONIA, None
     return Indication.UNDETERMINED, _why_undetermined(behind) or Why.NO_READABLE_REASON
+
+
+def _is_taken_back(own: Sequence[FactReading], ours: Sequence[Candidate]) -> bool:
+    """What one fact of the referral states, another withdraws or rules out, by the same name or as dystonia at all."""
+    withdrawn = [f for r in own for f in r.found if f.meaning.kind is Kind.DYSTONIA and f.is_withdrawn]
+    return any(
+        back.fact is not candidate.found.fact and back.meaning.code in (UNSPECIFIED, candidate.code)
+        for back in withdrawn
+        for candidate in ours
+    )
 
 
 def _elsewhere(behind: Sequence[FactReading]) -> tuple[Indication, Why]:

@@ -17,7 +17,8 @@ from referral_service.coding.reading import FactReading, Found
 from referral_service.policy import Policy
 from referral_service.referral import Alternative, Assertion, Certainty, CodePair, Place, WhyNot
 
-_DRUG, _GENETIC, _OTHER, _UNSPECIFIED = "G24.0", "G24.1", "G24.8", "G24.9"
+UNSPECIFIED = "G24.9"
+_DRUG, _GENETIC, _OTHER = "G24.0", "G24.1", "G24.8"
 _FACE, _EYELIDS = "G24.4", "G24.5"
 _RANKS = {"G24.02": 0, "G24.01": 0, "G24.09": 0, "G24.1": 2, "G24.3": 3, "G24.4": 3, "G24.5": 3, "G24.2": 4, "G24.8": 5}
 _LAST = 6
@@ -48,7 +49,7 @@ class Candidate(NamedTuple):
     def key(self) -> tuple[bool, bool, bool, int, int]:
         header = 1 if self.generic and self.code.startswith(_DRUG) else 0
         rank = _RANKS.get(self.code, _LAST) + header
-        return (self.code == _UNSPECIFIED, self.is_suspected, self.broad, rank, self.order)
+        return (self.code == UNSPECIFIED, self.is_suspected, self.broad, rank, self.order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _by_drug(plain: Candidate, course: str, policy: Policy) -> Candidate:
     if plain.code.startswith(_DRUG) or plain.code == _GENETIC:
         return plain
     code = drug_code(plain.code, plain.found.text or "", course, policy.contestable.get("tardive-dystonia", "G24.09"))
-    kept = () if plain.code == _UNSPECIFIED else (plain.code,)
+    kept = () if plain.code == UNSPECIFIED else (plain.code,)
     return plain._replace(
         code=code, contested=bool(kept), alternatives=kept, generic=False, broad=False, why_not=WhyNot.WITHOUT_CAUSE
     )
@@ -119,13 +120,13 @@ def _narrowed(plain: Candidate, around: Surroundings, sites: Sequence[Site]) -> 
     site = next(iter(sites), None)
     if plain.broad and plain.code == _OTHER and mention is not None and around.has_gene(mention.sentence):
         return plain._replace(code=_GENETIC, broad=False, contested=True, alternatives=(_OTHER,))
-    if plain.code != _UNSPECIFIED:
+    if plain.code != UNSPECIFIED:
         focal = plain.broad and "focal" in (plain.found.text or "").lower()
         fits = focal and site is not None and is_narrowing(site)
         return plain._replace(code=site.code, broad=False) if fits and site else plain
     if "genetic" in around.kinds:
         return plain._replace(
-            code=_GENETIC, generic=False, contested=True, alternatives=(_UNSPECIFIED,), why_not=WhyNot.WITHOUT_CAUSE
+            code=_GENETIC, generic=False, contested=True, alternatives=(UNSPECIFIED,), why_not=WhyNot.WITHOUT_CAUSE
         )
     if site is not None:
         return plain._replace(code=site.code, generic=False, contested=False, alternatives=())
@@ -135,7 +136,7 @@ def _narrowed(plain: Candidate, around: Surroundings, sites: Sequence[Site]) -> 
             generic=False,
             contested=True,
             broad=True,
-            alternatives=(_UNSPECIFIED,),
+            alternatives=(UNSPECIFIED,),
             why_not=WhyNot.WITHOUT_CAUSE,
         )
     return plain
@@ -146,7 +147,7 @@ def choose(candidates: Sequence[Candidate], readings: Iterable[FactReading], voc
     ranked = sorted(candidates, key=lambda candidate: candidate.key)
     best = _whole_face(ranked)
     same = [(code, c.why_not) for c in ranked if c.code == best.code for code in c.alternatives]
-    others = [(c.code, _why_not(c, best)) for c in ranked if c.code not in (_UNSPECIFIED, best.code)]
+    others = [(c.code, _why_not(c, best)) for c in ranked if c.code not in (UNSPECIFIED, best.code)]
     codes: dict[str, WhyNot] = {}
     for code, why in (*same, *others):
         if code != best.code and code in vocabulary.pairs:
@@ -207,7 +208,7 @@ def _conflicts(ranked: Sequence[Candidate]) -> bool:
 
 
 def _agree(first: Candidate, second: Candidate) -> bool:
-    if first.code == second.code or first.broad or second.broad or _UNSPECIFIED in (first.code, second.code):
+    if first.code == second.code or first.broad or second.broad or UNSPECIFIED in (first.code, second.code):
         return True
     if first.code in second.alternatives or second.code in first.alternatives:
         return True

@@ -22,6 +22,8 @@ OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
 _AROUND = 25
 _CONTEXT_OF = {"neck": "neck", "gut": "gut", "drug-context": "drug", "parkinson": "parkinson"}
 """Kinds of ``data/causes.tsv`` -> the context that they give to an ambiguous term."""
+_TAKEN_BACK = ("ruled-out", "excluded", "refuted", "dismissed", "withdrawn")
+"""How the triggers end that take a diagnosis back."""
 _ORDER = (Assertion.AFFIRMED, Assertion.SUSPECTED, Assertion.HISTORICAL, Assertion.FAMILY, Assertion.NEGATED)
 
 
@@ -47,6 +49,12 @@ class Found(NamedTuple):
     def is_general(self) -> bool:
         """Said of the condition as such and not of the patient."""
         return self.rule.startswith("general:")
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Taken back as a diagnosis, not only absent from an examination."""
+        assertion, _, phrase = self.rule.partition(":")
+        return assertion == "withdrawn" or (assertion == "negated" and phrase.endswith(_TAKEN_BACK))
 
     @property
     def evidence(self) -> Evidence:

@@ -209,3 +209,35 @@ def test_a_dystonia_and_another_disease_in_one_concept_are_a_conflict(written: s
 def test_a_dystonia_beside_what_it_can_stand_with_is_no_conflict(written: str) -> None:
     got = assess(facts_of(written), vocabulary(), load_policy(), None)
     assert (got.code and got.code.cm.code, got.flags) == ("G24.3", ())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "reason=Dystonia || remark=Dystonia was ruled out by neurology last week.",
+        "reason=Cervical dystonia || remark=Dystonia has been excluded",
+        "reason@cm|G24.3| || remark=Cervical dystonia was ruled out",
+        "reason=?dystonia || remark=Dystonia was refuted",
+        "reason=Dystonia || remark=The diagnosis of dystonia was withdrawn",
+        "reason=Dystonia || remark=Wrongly diagnosed with dystonia",
+    ],
+)
+def test_what_the_referral_states_and_takes_back_elsewhere_is_unclear(written: str) -> None:
+    got = assess(facts_of(written), vocabulary(), load_policy(), None)
+    assert (got.why, got.code) == ("assertion-unclear", None)
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "No dystonia of the legs",
+        "On examination no dystonia in the arms",
+        "Secondary dystonia was ruled out",
+        "Blepharospasm was ruled out",
+        "Wilson's disease was ruled out",
+        "Dystonia of the arms cannot be excluded",
+    ],
+)
+def test_what_is_only_absent_elsewhere_or_another_dystonia_takes_nothing_back(remark: str) -> None:
+    got = assess(facts_of(f"reason=Cervical dystonia || remark={remark}"), vocabulary(), load_policy(), None)
+    assert got.code is not None and got.code.cm.code == "G24.3"
