@@ -39,7 +39,7 @@ WHY_UNDETERMINED: dict[Why, str] = {
     Why.OTHER_REASON_UNSURE: "One reason is surely something else, another could not be read.",
     Why.NO_READABLE_REASON: "No reason for the referral could be read.",
     Why.ELSEWHERE: "Every reason given is something other than dystonia or its neighbours.",
-    Why.BACKGROUND_BESIDE_OTHER_REASON: "The reason is something else; what may be near dystonia stands only in the background.",
+    Why.BACKGROUND_BESIDE_OTHER_REASON: "The reason is something else; only the background may be near dystonia.",
 }
 """Our words for each way in which an indication stays undetermined (``Assessment.why``)."""
 

@@ -89,7 +89,7 @@ class Place(StrEnum):
     REMARK = "remark"
     """note and patientInstruction."""
     SITE = "site"
-    """bodySite of the referral or of a Condition: narrows a code, never makes one."""
+    """bodySite of the referral or of a Condition: narrows a code, never makes one; a Condition's only its own."""
     MEDICATION = "medication"
     """MedicationStatement and MedicationRequest of the subject."""
     FAMILY = "family"

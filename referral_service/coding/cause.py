@@ -14,6 +14,8 @@ from referral_service.coding.tables import table
 from referral_service.referral import Assertion, Fact
 
 ACUTE, SUBACUTE, OTHER_DRUG = "G24.02", "G24.01", "G24.09"
+_REFERRAL = "ServiceRequest"
+"""The FHIRPath of the referral itself."""
 _NEAR_DRUG = 5
 _NEAR_SITE = 9
 _OTHERS = frozenset({Assertion.NEGATED, Assertion.FAMILY})
@@ -103,11 +105,29 @@ def sites_of(readings: Iterable[FactReading]) -> list[Site]:
     sites = []
     for reading in readings:
         coding = reading.fact.coding
+        if reading.fact.stance in _OTHERS:
+            continue
         if coding is not None and system_of(coding.system).kind == "snomed" and coding.code in sites_by_code():
             sites.append(Site(*sites_by_code()[coding.code]))
         elif reading.text is not None:
             sites += [Site(*m.entry.site) for m in reading.text.mentions if m.entry.site and m.assertion not in _OTHERS]
     return sites
+
+
+class Placed:
+    """The sites of bodySite elements: that of the referral narrows every finding, that of a record only its own."""
+
+    def __init__(self, readings: Iterable[FactReading]) -> None:
+        self.sites: dict[str, list[Site]] = {}
+        for reading in readings:
+            record = reading.fact.expression.rpartition(".bodySite")[0]
+            self.sites.setdefault("" if record == _REFERRAL else record, []).extend(sites_of([reading]))
+
+    def beside(self, fact: Fact) -> list[Site]:
+        """Those that narrow what a fact says, its own record's first."""
+        parts = fact.expression.split(".")
+        within = (".".join(parts[:length]) for length in range(len(parts) - 1, -1, -1))
+        return [site for record in within for site in self.sites.get(record, ())]
 
 
 _CODED: Mapping[str, str] = {"atc": "atc", "http://www.nlm.nih.gov/research/umls/rxnorm": "rxnorm"}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from referral_service.coding.cause import Site, Surroundings, drug_code, is_narrowing, sites_of
+from referral_service.coding.cause import Placed, Site, Surroundings, drug_code, is_narrowing, sites_of
 from referral_service.coding.concepts import Kind, Meaning, Vocabulary
 from referral_service.coding.reading import FactReading, Found
 from referral_service.policy import Policy
@@ -63,7 +63,7 @@ class Choice:
 
 def candidates_of(readings: Sequence[FactReading], policy: Policy) -> list[Candidate]:
     """The current dystonia findings, and neighbours that a stated drug cause makes a dystonia, in document order."""
-    sites = sites_of(r for r in readings if r.fact.place is Place.SITE)
+    placed = Placed(r for r in readings if r.fact.place is Place.SITE)
     named: dict[str, list[Site]] = {}
     for reading in readings:
         if reading.fact.coding is None and reading.text is not None:
@@ -71,7 +71,8 @@ def candidates_of(readings: Sequence[FactReading], policy: Policy) -> list[Candi
     candidates: list[Candidate] = []
     for reading in readings:
         around = Surroundings(reading.text.mentions if reading.text else ())
-        beside = (*(_one_site(named.get(reading.fact.concept, ())) if reading.fact.coding is not None else ()), *sites)
+        named_here = named.get(reading.fact.concept, ()) if reading.fact.coding is not None else ()
+        beside = (*_one_site(named_here), *placed.beside(reading.fact)) if reading.found else ()
         for found in reading.found:
             candidate = _candidate(found, around, beside, policy, len(candidates)) if found.is_current else None
             if candidate is not None:

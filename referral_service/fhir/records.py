@@ -76,7 +76,7 @@ def _condition(_: Envelope, entry: Entry, path: str, place: Place) -> Iterator[F
     resource = entry.resource
     stance = _stance(resource)
     yield from concepts(resource, "code", path, place, stance)
-    yield from concepts(resource, "bodySite", path, Place.SITE)
+    yield from concepts(resource, "bodySite", path, Place.SITE, stance)
     yield from _notes(resource, path, place, stance)
 
 

@@ -240,4 +240,5 @@ def test_what_the_referral_states_and_takes_back_elsewhere_is_unclear(written: s
 )
 def test_what_is_only_absent_elsewhere_or_another_dystonia_takes_nothing_back(remark: str) -> None:
     got = assess(facts_of(f"reason=Cervical dystonia || remark={remark}"), vocabulary(), load_policy(), None)
-    assert got.code is not None and got.code.cm.code == "G24.3"
+    assert got.code is not None
+    assert got.code.cm.code == "G24.3"

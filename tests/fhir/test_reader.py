@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from referral_service.coding import assess
 from referral_service.fhir.bundle import Envelope
 from referral_service.fhir.reader import placer_identifier, read_patient, read_referral
 from referral_service.fhir.records import decoded
+from referral_service.fhir.terminology import vocabulary
+from referral_service.policy import load_policy
 from referral_service.referral import Assertion, Coding, Fact, PatientFacts, Place, Priority, Referral
 from tests.shapes import PLACER_TYPE, Resource, bundle, patient, referral
 
@@ -306,3 +309,42 @@ def test_the_placer_identifier_is_the_typed_one_the_configured_one_or_the_only_o
 def test_a_patient_is_a_birth_date_and_whether_they_live(more: Resource, dead: bool) -> None:
     assert read_patient(patient("1970", **more)) == PatientFacts("1970", dead)
     assert read_patient(patient(None, **more)) == PatientFacts(None, dead)
+
+
+EYELID, NECK = ({"coding": [{"system": "http://snomed.info/sct", "code": code}]} for code in ("80243003", "45048000"))
+
+
+def coded(payload: Resource) -> str | None:
+    code = assess(read(payload).facts, vocabulary(), load_policy(), None).code
+    return code.cm.code if code else None
+
+
+@pytest.mark.parametrize(
+    ("reason", "record", "code"),
+    [
+        ("Dystonia", condition("#p", "basal cell carcinoma") | {"bodySite": [EYELID]}, "G24.9"),
+        ("Dystonia", condition("#p", "torticollis", "refuted") | {"bodySite": [NECK]}, "G24.9"),
+        ("Dystonia", condition("#p", "fracture", None, "resolved") | {"bodySite": [{"text": "neck"}]}, "G24.9"),
+        ("", condition("#p", "dystonia") | {"bodySite": [NECK]}, "G24.3"),
+        ("", condition("#p", "", None) | {"bodySite": [NECK], "note": [{"text": "Dystonia"}]}, "G24.3"),
+    ],
+)
+def test_the_body_site_of_a_record_narrows_only_what_that_record_found(
+    reason: str, record: Resource, code: str
+) -> None:
+    sent = referral(reason=reason, contained=[patient(id="p"), record], subject={"reference": "#p"})
+    assert coded(sent) == code
+
+
+def test_the_body_site_of_the_referral_narrows_whatever_is_found() -> None:
+    contained = [patient(id="p"), condition("#p", "dystonia")]
+    sent = referral(reason="", contained=contained, subject={"reference": "#p"}, bodySite=[NECK])
+    assert coded(sent) == "G24.3"
+
+
+def test_the_body_site_of_a_record_is_as_sure_as_the_record() -> None:
+    contained = [patient(id="p"), condition("#p", "x", "refuted") | {"bodySite": [{"text": "neck"}]}]
+    assert told(referral(reason="", contained=contained, subject={"reference": "#p"})) == [
+        ("ServiceRequest.contained[1].code.text", "x", "background", Assertion.NEGATED),
+        ("ServiceRequest.contained[1].bodySite[0].text", "neck", "site", Assertion.NEGATED),
+    ]
