@@ -1,17 +1,21 @@
 """The subject's own records -> facts: what a Condition, a document, an answer or a medicine says of the patient.
 
-What was only looked for is no finding: of an Observation the value counts, and its code where the value is a plain yes
-or no. The words of an attachment are read when they came in the request as plain text or HTML; a span then counts the
-code points of the decoded text.
+What was only looked for is no finding: of an Observation the value counts, and its code where the value is yes or no.
+An answer is read with its question and the groups around it: what is asked of the mother is not the patient's. The
+words of an attachment are read when they came in the request as plain text or HTML; a span then counts the code points
+of the decoded text.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import reduce
 
+from referral_service.coding.reading import stronger
 from referral_service.fhir.bundle import Entry, Envelope, Resource
+from referral_service.fhir.questions import stances_of, statement, yes_or_no
 from referral_service.referral import Assertion, Coding, Fact, Place
 
 _VERIFICATION = {
@@ -27,14 +31,30 @@ _NO = {("http://snomed.info/sct", code) for code in ("2667000", "373067005", "26
 _YES |= {("http://terminology.hl7.org/CodeSystem/v2-0136", "Y"), ("http://loinc.org", "LA33-6")}
 _NO |= {("http://terminology.hl7.org/CodeSystem/v2-0136", "N"), ("http://loinc.org", "LA32-8")}
 """Present, yes, positive; absent, no, negative, definitely not present: SNOMED CT, HL7 table 0136 and LOINC answers."""
+_SAYS_NOTHING = {
+    "DiagnosticReport": {"cancelled"},
+    "DocumentReference": {"superseded"},
+    "MedicationRequest": {"cancelled"},
+    "MedicationStatement": {"not-taken"},
+    "Observation": {"cancelled"},
+}
+"""Statuses of a record that nothing came of, beside entered in error, which any type can be."""
 _READABLE = ("text/plain", "text/html")
 
 
 def facts_of_record(envelope: Envelope, entry: Entry, path: str, place: Place) -> Iterator[Fact]:
-    """What one record says, each fact with its FHIRPath below ``path``; nothing of one entered in error."""
+    """What one record says, each fact with its FHIRPath below ``path``; nothing of one that does not hold."""
     read = _RECORDS.get(entry.type)
-    if read is not None and entry.resource.get("status") != "entered-in-error":
+    if read is not None and not _is_void(entry):
         yield from in_its_language(read(envelope, entry, path, place), entry.resource)
+
+
+def _is_void(entry: Entry) -> bool:
+    """Entered in error, replaced, or of something that did not take place."""
+    resource = entry.resource
+    statuses = {resource.get("status"), resource.get("docStatus")}
+    void = {"entered-in-error", *_SAYS_NOTHING.get(entry.type, ())}
+    return bool(statuses & void) or bool(resource.get("doNotPerform", False))
 
 
 def in_its_language(facts: Iterator[Fact], resource: Resource) -> Iterator[Fact]:
@@ -81,11 +101,17 @@ def _condition(_: Envelope, entry: Entry, path: str, place: Place) -> Iterator[F
 
 
 def _stance(condition: Resource) -> Assertion | None:
+    """Of what the verification and the clinical status say, the one that says more against a current finding."""
     verification = _codes(condition.get("verificationStatus"))
-    for code, assertion in _VERIFICATION.items():
-        if code in verification:
-            return assertion
-    return Assertion.HISTORICAL if _PAST & _codes(condition.get("clinicalStatus")) else None
+    said = [assertion for code, assertion in _VERIFICATION.items() if code in verification]
+    if _PAST & _codes(condition.get("clinicalStatus")):
+        said.append(Assertion.HISTORICAL)
+    return _strongest(said)
+
+
+def _strongest(stances: Iterable[Assertion]) -> Assertion | None:
+    listed = list(stances)
+    return reduce(stronger, listed) if listed else None
 
 
 def _codes(concept: Resource | None) -> set[str]:
@@ -103,19 +129,24 @@ def _observation(_: Envelope, entry: Entry, path: str, place: Place) -> Iterator
 def _observed(holder: Resource, path: str, place: Place) -> Iterator[Fact]:
     """The value; the code says what was looked for, so it counts only where the value is yes or no."""
     present = _is_present(holder)
-    if present is None:
-        yield from concepts(holder, "valueCodeableConcept", path, place)
-        yield from text_at(holder, "valueString", path, place)
-    else:
+    if present is not None:
         yield from concepts(holder, "code", path, place, None if present else Assertion.NEGATED)
+    else:
+        yield from concepts(holder, "valueCodeableConcept", path, place)
+    yield from text_at(holder, "valueString", path, place)
 
 
 def _is_present(holder: Resource) -> bool | None:
+    """Whether the value of an Observation or of an answer is yes or no, by its code or in words."""
     if "valueBoolean" in holder:
         return bool(holder["valueBoolean"])
-    value = holder.get("valueCodeableConcept", {})
-    said = {(coding.get("system"), coding.get("code")) for coding in value.get("coding", [])}
-    return False if said & _NO else True if said & _YES else None
+    concept = holder.get("valueCodeableConcept", {})
+    codings = [*concept.get("coding", []), *([holder["valueCoding"]] if "valueCoding" in holder else [])]
+    said = {(coding.get("system"), coding.get("code")) for coding in codings}
+    if said & (_YES | _NO):
+        return not said & _NO
+    worded = [holder.get("valueString", ""), concept.get("text", ""), *(c.get("display", "") for c in codings)]
+    return next((present for words in worded if (present := yes_or_no(words)) is not None), None)
 
 
 def _report(_: Envelope, entry: Entry, path: str, place: Place) -> Iterator[Fact]:
@@ -194,19 +225,27 @@ def _answers(_: Envelope, entry: Entry, path: str, place: Place) -> Iterator[Fac
         yield from _item(item, f"{path}.item[{index}]", place)
 
 
-def _item(item: Resource, path: str, place: Place) -> Iterator[Fact]:
+def _item(item: Resource, path: str, place: Place, around: tuple[Assertion, ...] = ()) -> Iterator[Fact]:
+    """Its answers, each as its question and the groups around it mean it."""
+    meant = (*around, *stances_of(item.get("text", "")))
     for index, answer in enumerate(item.get("answer", [])):
         here = f"{path}.answer[{index}]"
-        yield from text_at(answer, "valueString", here, place)
-        if "valueBoolean" in answer:
-            stance = None if answer["valueBoolean"] else Assertion.NEGATED
-            yield from text_at(item, "text", path, place, stance)
-        if "valueCoding" in answer:
-            yield from _coding(answer["valueCoding"], f"{here}.valueCoding", here, place, None)
+        present = _is_present(answer)
+        if present is not None and "text" in item:
+            stance = _strongest(meant if present else _denied(meant))
+            yield Fact(f"{path}.text", path, place, text=statement(item["text"]), stance=stance)
+        yield from text_at(answer, "valueString", here, place, _strongest(meant))
+        if "valueCoding" in answer and present is None:
+            yield from _coding(answer["valueCoding"], f"{here}.valueCoding", here, place, _strongest(meant))
         for nested, below in enumerate(answer.get("item", [])):
-            yield from _item(below, f"{here}.item[{nested}]", place)
+            yield from _item(below, f"{here}.item[{nested}]", place, meant)
     for nested, below in enumerate(item.get("item", [])):
-        yield from _item(below, f"{path}.item[{nested}]", place)
+        yield from _item(below, f"{path}.item[{nested}]", place, meant)
+
+
+def _denied(meant: tuple[Assertion, ...]) -> tuple[Assertion, ...]:
+    """No to a question; no to what was ruled out leaves it open."""
+    return (Assertion.SUSPECTED,) if Assertion.NEGATED in meant else (*meant, Assertion.NEGATED)
 
 
 _RECORDS: dict[str, Callable[[Envelope, Entry, str, Place], Iterator[Fact]]] = {

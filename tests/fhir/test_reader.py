@@ -122,8 +122,10 @@ def test_a_reason_pointed_at_is_a_reason_and_read_once() -> None:
         ("refuted", "active", Assertion.NEGATED),
         ("entered-in-error", None, Assertion.NEGATED),
         ("provisional", None, Assertion.SUSPECTED),
-        ("differential", "resolved", Assertion.SUSPECTED),
+        ("differential", "resolved", Assertion.HISTORICAL),
         ("unconfirmed", None, Assertion.SUSPECTED),
+        ("unconfirmed", "resolved", Assertion.HISTORICAL),
+        ("refuted", "resolved", Assertion.NEGATED),
         ("confirmed", "resolved", Assertion.HISTORICAL),
         (None, "remission", Assertion.HISTORICAL),
         (None, "inactive", Assertion.HISTORICAL),
@@ -212,12 +214,12 @@ def attached(media_type: str, words: str, encoding: str = "utf-8") -> Resource:
                 "resourceType": "QuestionnaireResponse",
                 "item": [
                     {"text": "asked", "answer": [{"valueBoolean": True}]},
-                    {"text": "denied", "answer": [{"valueBoolean": False}]},
+                    {"text": "asked too", "answer": [{"valueBoolean": False}]},
                 ],
             },
             [
                 ("item[0].text", "asked", "background", None),
-                ("item[1].text", "denied", "background", Assertion.NEGATED),
+                ("item[1].text", "asked too", "background", Assertion.NEGATED),
             ],
         ),
         (
@@ -348,3 +350,137 @@ def test_the_body_site_of_a_record_is_as_sure_as_the_record() -> None:
         ("ServiceRequest.contained[1].code.text", "x", "background", Assertion.NEGATED),
         ("ServiceRequest.contained[1].bodySite[0].text", "neck", "site", Assertion.NEGATED),
     ]
+
+
+@pytest.mark.parametrize(
+    "void",
+    [
+        {"resourceType": "Observation", "status": "cancelled", "valueString": "dystonia"},
+        {"resourceType": "DiagnosticReport", "status": "cancelled", "conclusion": "dystonia"},
+        {"resourceType": "MedicationRequest", "status": "cancelled", "reasonCode": [{"text": "dystonia"}]},
+        {"resourceType": "MedicationRequest", "doNotPerform": True, "reasonCode": [{"text": "dystonia"}]},
+        {"resourceType": "MedicationStatement", "status": "not-taken", "medicationCodeableConcept": {"text": "x"}},
+        {"resourceType": "DocumentReference", "status": "superseded", "description": "dystonia"},
+        {"resourceType": "DocumentReference", "docStatus": "entered-in-error", "description": "dystonia"},
+        {
+            "resourceType": "QuestionnaireResponse",
+            "status": "entered-in-error",
+            "item": [{"answer": [{"valueString": "x"}]}],
+        },
+    ],
+)
+def test_a_record_that_does_not_hold_says_nothing(void: Resource) -> None:
+    contained = [patient(id="p"), void | {"subject": {"reference": "#p"}}]
+    assert told(referral(reason="", contained=contained, subject={"reference": "#p"})) == []
+
+
+def answered(*items: Resource) -> Resource:
+    response = {"resourceType": "QuestionnaireResponse", "subject": {"reference": "#p"}, "item": list(items)}
+    return referral(reason="", contained=[patient(id="p"), response], subject={"reference": "#p"})
+
+
+def asked(question: str, **answer: Any) -> Resource:
+    return {"text": question, "answer": [answer]}
+
+
+YES = {"system": "http://terminology.hl7.org/CodeSystem/v2-0136", "code": "Y"}
+NO = {"system": "http://loinc.org", "code": "LA32-8"}
+
+
+@pytest.mark.parametrize(
+    ("question", "stance"),
+    [
+        ("Reason for referral", None),
+        ("History of present illness", None),
+        ("Family doctor's diagnosis", None),
+        ("Parents\u2019 concerns", None),
+        ("What was noticed by the mother", None),
+        ("Conditions not yet ruled out", None),
+        ("Unresolved problems", None),
+        ("Family history", Assertion.FAMILY),
+        ("Family history as reported by the patient", Assertion.FAMILY),
+        ("Mother's medical conditions", Assertion.FAMILY),
+        ("Do any relatives have a movement disorder?", Assertion.FAMILY),
+        ("Conditions ruled out", Assertion.NEGATED),
+        ("Symptoms denied", Assertion.NEGATED),
+        ("Past conditions, now resolved", Assertion.HISTORICAL),
+        ("Allergies / adverse reactions", Assertion.HISTORICAL),
+        ("Provisional diagnosis", Assertion.SUSPECTED),
+        ("Conditions to be ruled out", Assertion.SUSPECTED),
+        ("Conditions ruled out in the mother", Assertion.NEGATED),
+    ],
+)
+def test_an_answer_is_meant_as_its_question_and_the_group_around_it_ask(
+    question: str, stance: Assertion | None
+) -> None:
+    item = "ServiceRequest.contained[1].item[0]"
+    below = asked("x", valueString="b")
+    sent = answered({"text": question, "answer": [{"valueString": "a", "item": [below]}, {"valueCoding": G243}]})
+    assert told(sent) == [
+        (f"{item}.answer[0].valueString", "a", "background", stance),
+        (f"{item}.answer[0].item[0].answer[0].valueString", "b", "background", stance),
+        (f"{item}.answer[1].valueCoding", "G24.3", "background", stance),
+    ]
+    assert told(answered({"text": question, "item": [below]})) == [
+        (f"{item}.item[0].answer[0].valueString", "b", "background", stance)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "found"),
+    [
+        (asked("Dystonia", valueCoding=YES), ("Dystonia", None)),
+        (asked("Dystonia", valueCoding={"display": "Present"}), ("Dystonia", None)),
+        (asked("Dystonia", valueCoding=NO), ("Dystonia", Assertion.NEGATED)),
+        (asked("Does the patient have dystonia?", valueBoolean=True), ("Does the patient have dystonia", None)),
+        (asked("Dystonia ?", valueBoolean=False), ("Dystonia", Assertion.NEGATED)),
+        (asked("Family history of dystonia?", valueBoolean=True), ("Family history of dystonia", Assertion.FAMILY)),
+        (asked("Family history of dystonia?", valueCoding=NO), ("Family history of dystonia", Assertion.NEGATED)),
+        (asked("Was it ruled out?", valueBoolean=True), ("Was it ruled out", Assertion.NEGATED)),
+        (asked("Was it ruled out?", valueBoolean=False), ("Was it ruled out", Assertion.SUSPECTED)),
+    ],
+)
+def test_a_question_answered_yes_or_no_is_a_statement(item: Resource, found: tuple[str, Assertion | None]) -> None:
+    assert told(answered(item)) == [("ServiceRequest.contained[1].item[0].text", found[0], "background", found[1])]
+
+
+@pytest.mark.parametrize(
+    ("words", "stances"),
+    [
+        ("Yes", [None, None]),
+        ("present.", [None, None]),
+        ("Yes, since 2019", [None, None]),
+        ("No", [Assertion.NEGATED, None]),
+        ("absent - never seen", [Assertion.NEGATED, None]),
+        ("No change", [None]),
+        ("Yesterday", [None]),
+    ],
+)
+def test_yes_and_no_in_words_count_as_their_codes_do(words: str, stances: list[Assertion | None]) -> None:
+    record = {"resourceType": "Observation", "subject": {"reference": "#p"}, "code": {"text": "Dystonia"}}
+    observed = referral(
+        reason="", contained=[patient(id="p"), record | {"valueString": words}], subject={"reference": "#p"}
+    )
+    facts = [("Dystonia", stances[0]), (words, None)] if len(stances) > 1 else [(words, None)]
+    for sent in (answered(asked("Dystonia?", valueString=words)), observed):
+        assert [(fact[1], fact[3]) for fact in told(sent)] == facts
+
+
+@pytest.mark.parametrize(
+    ("item", "why"),
+    [
+        (asked("Family history", valueString="Dystonia"), "only-family"),
+        (asked("Conditions ruled out", valueString="Dystonia"), "only-negated"),
+        (asked("Past conditions, now resolved", valueCoding=G243), "only-historical"),
+        (
+            asked("Allergies / adverse reactions", valueString="Acute dystonic reaction to metoclopramide"),
+            "only-historical",
+        ),
+        (asked("Does the patient have dystonia?", valueBoolean=True), None),
+        (asked("Dystonia", valueString="Yes"), None),
+        (asked("Dystonia", valueString="No"), "only-negated"),
+    ],
+)
+def test_what_a_form_says_of_a_dystonia_depends_on_what_it_asks(item: Resource, why: str | None) -> None:
+    found = assess(read(answered(item)).facts, vocabulary(), load_policy(), None)
+    assert (found.why, found.certainty) == (why, None if why else "confirmed")
