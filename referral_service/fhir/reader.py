@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from referral_service.fhir.bundle import Entry, Envelope, Resource, identifiers
+from referral_service.fhir.bundle import Entry, Envelope, Resource, identifiers, literal
 from referral_service.fhir.records import concepts, facts_of_record, in_its_language, text_at
 from referral_service.referral import Fact, PatientFacts, Place, Priority, Referral
 
@@ -124,12 +124,42 @@ def _is_of_subject(envelope: Envelope, referral: Entry, record: Entry) -> bool:
     if theirs is None:
         return True
     subject = referral.resource["subject"]
-    patient, other = envelope.resolve(subject, referral), envelope.resolve(theirs, record)
-    if patient is None or other is None:
-        return patient is other and subject.get("reference", subject.get("identifier")) == theirs.get(
-            "reference", theirs.get("identifier")
-        )
-    return patient.resource is other.resource
+    patient, other = _target(envelope, subject, referral), _target(envelope, theirs, record)
+    if patient is not None and other is not None:
+        return patient.resource is other.resource
+    ours, its = _address(subject, referral, patient), _address(theirs, record, other)
+    if ours and its and _is_absolute(ours) == _is_absolute(its):
+        return ours == its
+    return bool(_named(subject, patient) & _named(theirs, other))
+
+
+def _target(envelope: Envelope, reference: Resource, source: Entry) -> Entry | None:
+    """What a reference leads to in the request, unless its own absolute address is another one."""
+    target = envelope.resolve(reference, source)
+    ours, its = _address(reference, source), literal(target.full_url) if target is not None else None
+    is_other = its is not None and _is_absolute(ours) and ours != f"{its.base}/{its.relative}"
+    return None if is_other else target
+
+
+def _address(reference: Resource, source: Entry, target: Entry | None = None) -> str:
+    """Where a reference leads, absolute where that can be told and without a version; empty inside of a resource."""
+    written = (target.full_url if target is not None else None) or reference.get("reference", "")
+    parts = literal(written)
+    if parts is None:
+        return "" if written.startswith("#") else str(written)
+    home = literal((source.container or source).full_url)
+    base = parts.base or (home.base if home is not None else None)
+    return f"{base}/{parts.relative}" if base else parts.relative
+
+
+def _is_absolute(address: str) -> bool:
+    return address.startswith(("http:", "https:"))
+
+
+def _named(reference: Resource, target: Entry | None) -> set[tuple[str | None, str]]:
+    """The identifiers of whom a reference names, by system and value."""
+    known = [*identifiers(reference), *(identifiers(target.resource) if target is not None else [])]
+    return {(item.get("system"), item["value"]) for item in known}
 
 
 def _path_of(target: Entry, referral: Entry) -> str:

@@ -484,3 +484,67 @@ def test_yes_and_no_in_words_count_as_their_codes_do(words: str, stances: list[A
 def test_what_a_form_says_of_a_dystonia_depends_on_what_it_asks(item: Resource, why: str | None) -> None:
     found = assess(read(answered(item)).facts, vocabulary(), load_policy(), None)
     assert (found.why, found.certainty) == (why, None if why else "confirmed")
+
+
+A, B = "https://a.example/fhir", "https://b.example/fhir"
+NUMBER = {"system": "urn:example:number", "value": "1"}
+
+
+def of_subject(subject: Resource, theirs: Resource, *others: Resource, home: str = A, their_home: str = A) -> bool:
+    """Whether a Condition of ``theirs`` is read for a referral of ``subject``, each under its own base."""
+    request = {"resource": referral(reason="", subject=subject), "fullUrl": f"{home}/ServiceRequest/1"}
+    record = condition("", "mine") | {"subject": theirs}
+    found = told(
+        bundle(request, {"resource": record, "fullUrl": f"{their_home}/Condition/1"}, *others, kind="collection")
+    )
+    assert [fact[1] for fact in found] in ([], ["mine"])
+    return bool(found)
+
+
+@pytest.mark.parametrize(
+    ("subject", "theirs"),
+    [
+        (ONE, ONE),
+        (ONE, {"reference": f"{A}/Patient/1"}),
+        (ONE, {"reference": "Patient/1/_history/2"}),
+        ({"reference": f"{A}/Patient/1/_history/3"}, ONE),
+        ({"identifier": NUMBER | {"use": "official"}}, {"identifier": NUMBER | {"use": "usual"}}),
+        (ONE | {"identifier": NUMBER}, {"identifier": NUMBER}),
+    ],
+)
+def test_two_references_name_one_person_by_one_address_or_one_identifier(subject: Resource, theirs: Resource) -> None:
+    assert of_subject(subject, theirs)
+
+
+@pytest.mark.parametrize(
+    ("subject", "theirs"),
+    [
+        ({"display": "A"}, {"display": "B"}),
+        ({"display": "A"}, {"display": "A"}),
+        (ONE, {"display": "A"}),
+        (ONE, {"reference": "Patient/2"}),
+        (ONE, {"reference": f"{B}/Patient/1"}),
+        ({"identifier": NUMBER}, {"identifier": NUMBER | {"value": "2"}}),
+        ({"identifier": NUMBER}, {"identifier": NUMBER | {"system": "urn:example:other"}}),
+        (ONE | {"identifier": NUMBER}, {"reference": "Patient/2", "identifier": NUMBER}),
+    ],
+)
+def test_two_references_that_nothing_shows_to_be_one_person_are_two(subject: Resource, theirs: Resource) -> None:
+    assert not of_subject(subject, theirs)
+
+
+@pytest.mark.parametrize("sent", [[], [{"resource": patient(id="1"), "fullUrl": f"{A}/Patient/1"}]])
+def test_a_relative_reference_leads_to_the_base_of_its_own_entry(sent: list[Resource]) -> None:
+    assert of_subject(ONE, ONE, *sent)
+    assert not of_subject(ONE, ONE, *sent, their_home=B)
+    assert of_subject(ONE, {"reference": f"{A}/Patient/1"}, *sent, their_home=B)
+
+
+def test_a_patient_who_came_along_is_known_by_an_identifier_too() -> None:
+    known = {
+        "resource": patient(id="1", identifier=[NUMBER]),
+        "fullUrl": "urn:uuid:4b2f6c1e-0a53-4f0e-9d3c-6f1f7b1d2a11",
+    }
+    by_number = {"reference": f"{B}/Patient/9", "identifier": NUMBER}
+    assert of_subject({"reference": known["fullUrl"]}, by_number, known)
+    assert of_subject({"reference": known["fullUrl"]}, {"identifier": NUMBER}, known)
