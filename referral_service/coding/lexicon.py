@@ -6,7 +6,7 @@ A long word one slip away from a word of dystonia (one letter missing, added, ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -132,7 +132,7 @@ class Lexicon:
 
     def _look_up(self, word: str) -> str | None:
         typos = self._typos
-        if not typos.might_mean(word) or (word not in typos.words and is_known_word(word)):
+        if not typos.might_mean(word) or word in typos.others or (word not in typos.words and is_known_word(word)):
             return None
         return typos.meant(word)
 
@@ -160,13 +160,15 @@ def _words(phrase: str) -> tuple[str, ...]:
     return tuple(word for part in spaced.split() for word in ((part,) if part in marks else words_of(part)))
 
 
-def _add_tables(add: object) -> None:
-    assert callable(add)
+def _add_tables(add: Callable[..., None]) -> None:
     for row in table("triggers"):
         name = "-".join(_words(row["phrase"])).replace(LOOKS_FORWARD, "question").replace(LOOKS_BACK, "question")
         reach = int(row["reach"] or 0)
         rule = f"{row['assertion']}:{name}"
-        add(_words(row["phrase"]), triggers=(Trigger(row["assertion"], row["direction"], reach, rule),))
+        trigger = Trigger(row["assertion"], row["direction"], reach, rule)
+        add(_words(row["phrase"]), triggers=(trigger,))
+        if row["direction"] == "relative":  # "brothers", "wife's"
+            add(_words(f"{row['phrase']}s"), triggers=(trigger,))
     for row in table("drugs"):
         add(words_of(row["name"]), drug=Drug(row["drug"], row["atc"], row["strength"] == "strong"))
     for row in table("sites"):
@@ -181,6 +183,8 @@ class Typos:
     """Words with one letter left out -> the words they come from (Damerau 1964, doi:10.1145/363958.363994)."""
 
     words: frozenset[str]
+    others: frozenset[str]
+    """Words of other fields that are no slip, however near: "dystocia"."""
     shorter: Mapping[str, tuple[str, ...]]
     edges: frozenset[str]
     """The first and the last three letters of the words that are meant."""
@@ -199,12 +203,20 @@ class Typos:
 
 def _typo_index(terms: Mapping[str, tuple[Meaning, ...]]) -> Typos:
     every = frozenset(word for term in terms for word in term.split())
+    others = frozenset(
+        word
+        for term, meanings in terms.items()
+        if all(meaning.kind is Kind.ELSEWHERE for meaning in meanings)
+        for word in term.split()
+    )
     meant = _of_dystonia(terms)
     shorter: dict[str, tuple[str, ...]] = {}
     for word in meant:
         for short in {word, *_shorter(word)}:
             shorter[short] = (*shorter.get(short, ()), word)
-    return Typos(every, shorter, frozenset(edge for word in meant for edge in (word[:3], word[-3:])))
+    return Typos(
+        every, others - set(meant), shorter, frozenset(edge for word in meant for edge in (word[:3], word[-3:]))
+    )
 
 
 def _of_dystonia(terms: Mapping[str, tuple[Meaning, ...]]) -> list[str]:
