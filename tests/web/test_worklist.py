@@ -239,7 +239,7 @@ def test_pages_of_a_search_are_asked_for_by_forms(
     for number in range(3):
         send(site, referral(subject=named(f"Vellum{number}")), timedelta(hours=9 - number))
     html = app_client.post("/?queue=all&sort=age", data={"text": "vell"}).text
-    assert "More than 2 found" in said(html)
+    assert "3 found, 2 on this page." in said(html)
     assert not re.search(r'(?:href|action|hx-post)="[^"]*vell', html, re.I)
     (after,) = re.findall(r'name="after" value="([^"]*)"', html)
     first, second = names(html), find(app_client, "vell", "/?queue=all&sort=age", after=after)

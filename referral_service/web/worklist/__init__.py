@@ -105,9 +105,8 @@ def _list(connection: Reader, asked: Asked, at: Now) -> dict[str, Any]:
     names = {code_of(name): name for name in listing.assignees(connection)} if "assignee" in asked.values else {}
     wanted = listing_of(asked, at.today, site().policy, person(), names)
     after = place_of(asked.after, asked.sort) if asked.after else None
-    rows = listing.page(connection, wanted, after, PAGE + 1)
+    rows, found = listing.page(connection, wanted, after, PAGE + 1)
     known = known_for(connection, queue.wanted(rows[:PAGE]))
-    is_whole = after is None and len(rows) <= PAGE
     return {
         **around,
         "asked": asked,
@@ -116,15 +115,10 @@ def _list(connection: Reader, asked: Asked, at: Now) -> dict[str, Any]:
         "lines": [queue.line(row, known, at, site().policy) for row in rows[:PAGE]],
         "following": place_text(rows[PAGE - 1]["place"]) if len(rows) > PAGE else None,
         "is_start": asked.after is None,
-        "found": len(rows) if is_whole else _count(connection, asked, wanted),
+        "found": found,
         "seen": news.Seen(since, around["red_flags"]),
         "actions": (),
     }
-
-
-def _count(connection: Reader, asked: Asked, wanted: listing.Listing) -> int | None:
-    """How many there are beyond one page; not of a name, for which a longer beginning is the better answer."""
-    return listing.count(connection, wanted) if asked.values and not asked.text else None
 
 
 def _choices(connection: Reader, asked: Asked) -> dict[str, Any]:
