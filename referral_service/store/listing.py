@@ -31,7 +31,8 @@ from sqlalchemy import (
 from referral_service.fhir.names import number, words
 from referral_service.referral import Queue
 from referral_service.store import tables
-from referral_service.store.worklist import Count, Row, rows_of, with_task
+from referral_service.store.engine import instant
+from referral_service.store.worklist import NOT_TAKEN, Count, Row, rows_of, with_task
 
 Condition = ColumnElement[bool]
 ORDERS: Mapping[str, tuple[str, ...]] = tables.LIST_ORDERS
@@ -106,7 +107,7 @@ def page(connection: Connection, listing: Listing, after: Place | None, limit: i
     found = connection.execute((_filtered if is_filtered else _merged)(listing, place, limit)).all()
     ids = [row.id for row in found]
     rows = {row["task_id"]: row for row in rows_of(connection, with_task().where(_TASK.c.id.in_(ids)))}
-    shown = [{**rows[one], "place": _place_of(listing, rows[one])} for one in ids if one in rows]
+    shown: list[Row] = [{**rows[one], "place": _place_of(listing, rows[one])} for one in ids if one in rows]
     return shown, found[0].number_of if found and is_filtered else None
 
 
@@ -254,21 +255,33 @@ def assignees(connection: Connection) -> list[str]:
     return sorted(str(name) for name in connection.execute(_by_filters(query)).scalars())
 
 
-def last_change(connection: Connection) -> str:
-    """The instant of the latest change of any Task; empty when there is none."""
-    return str(connection.execute(select(func.max(_TASK.c.last_updated))).scalar() or "")
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What stays the same for as long as no Task has changed, and nothing further has come that was not taken.
 
-
-def change_stamp(connection: Connection, since: datetime) -> str:
-    """What stays the same for as long as no Task has changed.
-
-    Beside the latest change it counts those from ``since`` on, and with them any of a transaction that was slower to
-    commit than one which began later.
+    Beside the latest change (empty when there is none) it counts those from ``since`` on, and with them any of a
+    transaction that was slower to commit than one which began later.
     """
-    begin = since.isoformat(timespec="milliseconds")[:23] + "Z"
-    query = select(func.max(_TASK.c.last_updated), func.count(), func.sum(_TASK.c.version))
-    last, number_of, versions = connection.execute(query.where(_TASK.c.last_updated >= begin)).one()
-    return f"{last or last_change(connection)} {number_of} {versions or 0}"
+
+    since: str
+    last: str
+    changes: int
+    versions: int
+    not_taken: int
+
+
+def stamp(connection: Connection, since: datetime) -> Stamp:
+    begin, row = instant(since), tables.ledger.c
+    # every red_flag is named, for the index has it before the time
+    refused = (row.state.in_(NOT_TAKEN), row.red_flag.in_((0, 1)), row.at >= begin)
+    query = select(
+        select(func.max(_TASK.c.last_updated)).scalar_subquery(),
+        func.count(),
+        func.coalesce(func.sum(_TASK.c.version), 0),
+        select(func.count()).select_from(tables.ledger).where(*refused).scalar_subquery(),
+    )
+    last, changes, versions, not_taken = connection.execute(query.where(_TASK.c.last_updated >= begin)).one()
+    return Stamp(begin, last or "", changes, int(versions), not_taken)
 
 
 def arrivals(connection: Connection, since: str) -> dict[str, Count]:

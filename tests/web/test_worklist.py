@@ -368,5 +368,5 @@ def test_a_red_flag_that_a_referral_gets_later_is_told_at_once(site: Site, app_c
     send(site, referral(subject=named("Later")), 3 * DAY)
     send(site, referral(subject=named("Other")), 3 * DAY)
     address, _ = poll(page(app_client, "/?queue=all"))
-    change(site, "Later", red_flag=1, lane=3)
+    change(site, "Later", red_flag=1, lane=3, version=2, last_updated="2026-03-16T12:00:00.000Z")
     assert "data-urgent>12:00: Red flag: 1 referral that was here before has one now.<" in app_client.get(address).text
