@@ -102,7 +102,8 @@ def _list(connection: Reader, asked: Asked, at: Now, stamped: Stamp) -> dict[str
     What was seen is what is stamped: what changes in between is shown now and told of the next time.
     """
     around = frame(connection, asked.name, at, stamped)
-    names = {code_of(name): name for name in kept(connection, stamped, listing.assignees)}
+    people = kept(connection, stamped, listing.assignees) if "assignee" in asked.values else []
+    names = {code_of(name): name for name in people}
     wanted = listing_of(asked, at.today, site().policy, person(), names)
     after = place_of(asked.after, asked.sort) if asked.after else None
     rows, found = listing.page(connection, wanted, after, PAGE + 1)
