@@ -32,7 +32,8 @@ from referral_service.fhir.names import number, words
 from referral_service.referral import Queue
 from referral_service.store import tables
 from referral_service.store.engine import instant
-from referral_service.store.worklist import NOT_TAKEN, Count, Row, rows_of, with_task
+from referral_service.store.nottaken import NOT_TAKEN
+from referral_service.store.worklist import Count, Row, rows_of, with_task
 
 Condition = ColumnElement[bool]
 ORDERS: Mapping[str, tuple[str, ...]] = tables.LIST_ORDERS
