@@ -18,7 +18,9 @@ from referral_service.store.engine import Store, open_store
 from referral_service.store.migrations import check, upgrade
 from referral_service.telling import NO_CONTACT, Teller, check_ways
 from referral_service.web import (
+    acting,
     alerts,
+    bulk,
     capability,
     definitions,
     faults,
@@ -96,7 +98,7 @@ def application(site: Site) -> Flask:
     app.url_map.merge_slashes = False
     faults.register(app)
     rooms = (submitting, moving, operations, searching, reading, definitions, capability, health)
-    for room in (*rooms, worklist, pages, alerts):
+    for room in (*rooms, worklist, pages, acting, bulk, alerts):
         app.register_blueprint(room.blueprint)
     return app
 

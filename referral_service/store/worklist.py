@@ -56,8 +56,19 @@ def counts(connection: Connection) -> dict[str, Count]:
 def one_referral(connection: Connection, referral_id: str) -> Row | None:
     """One referral as :func:`with_task` gives it, with its decision, also when its Task is final; else None."""
     request = tables.service_request
-    query = with_task().add_columns(request.c.decision, request.c.decision_input, request.c.received_id)
+    task = tables.task
+    query = with_task().add_columns(
+        *(request.c[name] for name in ("decision", "machine_decision", "decision_input", "received_id", "path")),
+        *(task.c[name] for name in ("appointment", "paused_since")),
+    )
     return next(iter(rows_of(connection, query.where(request.c.id == referral_id))), None)
+
+
+def of_tasks(connection: Connection, task_ids: Iterable[str]) -> list[Row]:
+    """The referrals of these Tasks, those that wait longest first."""
+    task = tables.task
+    query = with_task().where(task.c.id.in_(list(task_ids))).order_by(task.c.authored_on, task.c.id)
+    return rows_of(connection, query)
 
 
 def with_task() -> Select[Any]:

@@ -7,17 +7,16 @@ escaped by Jinja; what is marked in it travels as pieces, never as markup.
 from __future__ import annotations
 
 import re
-from typing import Any
 
-import orjson
 from flask import Blueprint, Response, render_template, request
 
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.store import alerts, lookups, worklist
-from referral_service.store.worklist import NotTakenPlace, Reader
-from referral_service.web.frame import CLOSED, frame, known_for, now, parsed
+from referral_service.store import alerts, worklist
+from referral_service.store.worklist import NotTakenPlace
+from referral_service.web import one_referral
+from referral_service.web.frame import frame, now
 from referral_service.web.http import site
-from referral_service.web.present import alert, decision, nottaken, queue, referral, timeline, words
+from referral_service.web.present import alert, nottaken
 
 blueprint = Blueprint("pages", __name__)
 PAGE = 50
@@ -29,30 +28,9 @@ _NOT_TAKEN_PLACE = re.compile(rf"([01])~({_INSTANT})~({_OUR_ID})~([0-9]{{1,6}})"
 
 @blueprint.get("/referrals/<identity>")
 def show_referral(identity: str) -> str:
-    """One referral: who, what was decided and why, and what has happened since."""
+    """One referral: who, what was decided and why, what has happened since, and what may be done now."""
     _check_id(identity)
-    policy = site().policy
-    with site().store.reading() as connection:
-        row = worklist.one_referral(connection, identity)
-        if row is None:
-            raise _not_found("There is no such referral.")
-        known = known_for(connection, referral.wanted(row))
-        related = worklist.related_persons(connection, row["client"], row["patient_id"]) if row["patient_id"] else []
-        changes = worklist.timeline(connection, row["task_id"])
-        raised = alerts.of_referral(connection, identity)
-        roots = _roots(connection, row)
-        around = frame(connection, CLOSED if row["closed"] else row["queue"], now())
-    is_masked = row["referral_status"] == queue.MASKED
-    shown: dict[str, Any] = {} if is_masked else {
-        "patient": referral.patient(row, known, related),
-        "asked": referral.asked(row, known),
-        "decision": decision.decision(row, roots, policy),
-    }  # fmt: skip
-    line = queue.line(row, known, around["now"], policy)
-    events = timeline.timeline(changes, around["now"], policy)
-    place = words.queue_name(row["queue"], policy)
-    around |= {"events": events, "alerts": [alert.shown(one, around["now"], policy) for one in raised]}
-    return render_template("referral.html", **around, **shown, is_masked=is_masked, row=row, line=line, place=place)
+    return render_template("referral.html", **one_referral.page(identity, done=request.args.get("done", "")))
 
 
 @blueprint.get("/not-taken")
@@ -92,24 +70,6 @@ def show_text(received_id: str) -> Response:
     if not rows or body is None:
         raise _not_found("There is no such text, or it is no longer kept.")
     return Response(body, content_type="text/plain; charset=utf-8")
-
-
-def _roots(connection: Reader, row: worklist.Row) -> dict[str, Any]:
-    """What the evidence points into: the referral, and the Bundle that it came in when something beside it counted.
-
-    None of it once the sender has withdrawn the referral: what is stored then is no longer what was decided on.
-    """
-    if row["referral_status"] == "revoked":
-        return {}
-    request = orjson.loads(row["request"])
-    roots = {"ServiceRequest": request}
-    if ".resolve()" in row["decision"]:
-        listed = [*request.get("reasonReference", []), *request.get("supportingInfo", [])]
-        wanted = {(row["client"], one["reference"]) for one in listed if "reference" in one}
-        roots |= {name: record for (_, name), record in parsed(worklist.records(connection, wanted)).items()}
-    if '"Bundle.' in row["decision"]:
-        roots["Bundle"] = orjson.loads(lookups.received_text(connection, row["received_id"]) or b"{}")
-    return roots
 
 
 def _not_taken_place(text: str | None) -> NotTakenPlace | None:
