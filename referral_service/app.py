@@ -20,6 +20,7 @@ from referral_service.telling import NO_CONTACT, Teller, check_ways
 from referral_service.web import (
     acting,
     alerts,
+    attachments,
     bulk,
     capability,
     definitions,
@@ -98,7 +99,7 @@ def application(site: Site) -> Flask:
     app.url_map.merge_slashes = False
     faults.register(app)
     rooms = (submitting, moving, operations, searching, reading, definitions, capability, health)
-    for room in (*rooms, worklist, pages, acting, bulk, alerts):
+    for room in (*rooms, worklist, pages, acting, bulk, attachments, alerts):
         app.register_blueprint(room.blueprint)
     return app
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -11,11 +12,16 @@ from referral_service.issues import Fault, FaultKind, error
 from referral_service.referral import Queue
 from referral_service.store import alerts, listing, lookups, worklist
 from referral_service.store.worklist import Reader, Row
+from referral_service.web.attachments import files_of
 from referral_service.web.frame import CLOSED, frame, known_for, now, parsed
 from referral_service.web.http import actor, site
-from referral_service.web.present import acting, alert, decision, queue, referral, timeline, words
+from referral_service.web.present import acting, alert, decision, evidence, nottaken, queue, referral, timeline, words
 from referral_service.web.present.acting import Options, Typed
 from referral_service.web.present.likely import likely
+from referral_service.web.present.messages import messages
+from referral_service.web.present.original import outline
+from referral_service.web.present.standing import standing
+from referral_service.web.present.timeline import Event
 from referral_service.web.present.words import Now
 from referral_service.web.worklist.choices import business_statuses, codes
 from referral_service.worklist import Action
@@ -37,14 +43,15 @@ def page(identity: str, typed: Typed | None = None, *, seen: int | None = None, 
         raised = alerts.of_referral(connection, identity)
         people = listing.assignees(connection)
         around = frame(connection, CLOSED if row["closed"] else row["queue"], at)
-        shown = _shown(connection, row, at)
-    events = timeline.timeline(changes, at, policy, is_masked=shown["is_masked"])
+        events = timeline.timeline(changes, at, policy, is_masked=row["referral_status"] == queue.MASKED)
+        shown = _shown(connection, row, events, at)
     offered = acting.offered(allowed, row["version"], likely(row, policy), _options(row, people), typed, policy)
     return {
         **around,
         **shown,
         "row": row,
         "place": words.queue_name(row["queue"], policy),
+        "standing": standing(row, changes, at, policy),
         "events": events,
         "alerts": [alert.shown(one, at, policy) for one in raised],
         "offered": offered,
@@ -70,7 +77,7 @@ def _options(row: Row, people: list[str]) -> Options:
     return Options(queues, titles, list(business_statuses().items()), people)
 
 
-def _shown(connection: Reader, row: Row, at: Now) -> dict[str, Any]:
+def _shown(connection: Reader, row: Row, events: list[Event], at: Now) -> dict[str, Any]:
     """What is known of the patient and the request; of one that was entered in error nothing."""
     policy = site().policy
     known = known_for(connection, referral.wanted(row))
@@ -84,7 +91,26 @@ def _shown(connection: Reader, row: Row, at: Now) -> dict[str, Any]:
         "patient": referral.patient(row, known, related),
         "asked": referral.asked(row, known),
         "decision": decision.decision(row, _roots(connection, row), policy),
+        "corrections": decision.corrections(row, at, policy),
+        "messages": messages(row, events, _versions(connection, row), at),
+        "files": files_of(connection, row),
+        **_original(connection, row),
     }
+
+
+def _versions(connection: Reader, row: Row) -> list[tuple[str, str]]:
+    """When each version of the referral came, and its text; oldest first."""
+    older = lookups.versions(connection, row["client"], row["referral_id"])
+    return [*((one["last_updated"], one["content"]) for one in older[::-1]), (row["referral_updated"], row["request"])]
+
+
+def _original(connection: Reader, row: Row) -> dict[str, Any]:
+    """What was received last, by element and as it came."""
+    body = lookups.received_text(connection, row["received_id"])
+    text = nottaken.text_of(body)
+    received = orjson.loads(body) if text.is_json or text.is_cut else {}
+    sent = evidence.element_at({str(received.get("resourceType")): received}, row["path"])
+    return {"original": outline(sent) if isinstance(sent, Mapping) else (), "text": text}
 
 
 def _roots(connection: Reader, row: Row) -> dict[str, Any]:
