@@ -34,19 +34,19 @@ class NotDone:
     by: Event
 
 
-@blueprint.post("/do/<code>")
-def do(code: str) -> str:
+@blueprint.post("/do/<move>")
+def do(move: str) -> str:
     """The list again, above it how many were moved, and which were not."""
     read_form()
     picks = [_PICK.fullmatch(pick) for pick in dict.fromkeys(request.form.getlist("task"))]
-    if code not in BULK or None in picks or len(picks) > MOST:
+    if move not in BULK or None in picks or len(picks) > MOST:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "This form is none of ours."))
-    left = [pick[1] for pick in picks if pick and not _moved(code, pick[1], int(pick[2]))]
+    left = [pick[1] for pick in picks if pick and not _moved(move, pick[1], int(pick[2]))]
     with site().store.reading() as connection:
         asked = worklist.asked_for(connection)
         shown = worklist.shown(connection, asked)
         not_done = _not_done(connection, left)
-    told = {"bulk": BULK[code], "moved": len(picks) - len(left), "not_done": not_done, "picked": len(picks)}
+    told = {"bulk": BULK[move], "moved": len(picks) - len(left), "not_done": not_done, "picked": len(picks)}
     return render_template("worklist.html", **shown, **told)
 
 
