@@ -174,7 +174,8 @@ def _form(action: Action, proposed: Proposed, options: Options, typed: Typed | N
     sent = typed if typed is not None and typed.action == action.code else None
     values = sent.values if sent else proposed.filled.get(action.code, {})
     faults = sent.faults if sent else {}
-    given = (_field(action, takes, values, faults, options, policy) for takes in action.takes)
+    given = [_field(action, takes, values, faults, options, policy) for takes in action.takes]
+    given.sort(key=lambda one: one.kind == "words")
     is_open = sent is not None or (typed is None and action.code == proposed.opened)
     return Form(
         action.code,

@@ -30,7 +30,7 @@ def likely(row: Row, policy: Policy) -> Proposed:
     """``row`` is a referral with its Task as the store gives it."""
     filled = _filled(row, policy)
     if row["status"] in FINAL:
-        return Proposed(("undo", "comment", "report"), filled)
+        return Proposed(("comment", "report", "undo"), filled)
     if row["business_status"] == "cancellation-requested":
         return Proposed(("fail", "complete", "comment"), filled, "fail")
     if row["queue"] == Queue.REVIEW and row["status"] != "on-hold":

@@ -31,7 +31,7 @@ class Message:
 
 def messages(row: Row, events: Sequence[Event], versions: Sequence[tuple[str, str]], now: Now) -> list[Message]:
     """``versions`` are the referral's, oldest first: when each came, and its text."""
-    found = [*_reasons(row, events), *_notes(row, now), *_updates(row, versions, now)]
+    found = [*_reasons(row, events), *_notes(row, events, now), *_updates(row, versions, now)]
     return sorted(found, key=lambda one: one.at.iso)
 
 
@@ -42,11 +42,12 @@ def _reasons(row: Row, events: Sequence[Event]) -> Iterator[Message]:
             yield Message(event.at, event.who, event.who != row["client"], f"{event.what}: {event.why}", (event.said,))
 
 
-def _notes(row: Row, now: Now) -> Iterator[Message]:
+def _notes(row: Row, events: Sequence[Event], now: Now) -> Iterator[Message]:
+    done = {(event.at.iso, event.said): event.what for event in events if event.action != "comment"}
     for note in orjson.loads(row["task"]).get("note", []):
         if "time" in note:
-            who = str(note.get("authorString", ""))
-            yield Message(now.moment(note["time"]), who, who != row["client"], "", (str(note["text"]),))
+            who, at, text = str(note.get("authorString", "")), now.moment(note["time"]), str(note["text"])
+            yield Message(at, who, who != row["client"], done.get((at.iso, text), ""), (text,))
 
 
 def _updates(row: Row, versions: Sequence[tuple[str, str]], now: Now) -> Iterator[Message]:

@@ -46,8 +46,8 @@ def _clock(row: Row, task: Resource, changes: Sequence[Row], now: Now, policy: P
     priority = Priority(task["priority"])
     received = datetime.fromisoformat(row["authored_on"]).astimezone(now.zone).date()
     bound = outer_bound(received, priority, policy, pauses)
-    told = [Line("to be triaged by", words.due(row["due"], now.today).date)]
-    told += [Line("to be seen by", words.day(bound))] if bound else []
+    told = [Line("triage by", words.due(row["due"], now.today).date)]
+    told += [Line("seen by", words.day(bound))] if bound else []
     for pause in pauses:
         since = words.day(pause.start)
         told.append(Line("stood still", f"{since} to {words.day(pause.end)}") if pause.end else Line("paused", since))
