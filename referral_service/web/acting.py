@@ -41,7 +41,8 @@ def do(identity: str, code: str) -> Response | tuple[str, int]:
     typed = {takes.value: field(takes) for takes in action.takes}
     fields, faults = _fields(action, typed)
     if faults:
-        return _again(identity, Typed(code, typed, faults), FaultKind.BUSINESS_RULE)
+        shown = {name: _CONTROL.sub("\ufffd", text) for name, text in typed.items()}
+        return _again(identity, Typed(code, shown, faults), FaultKind.BUSINESS_RULE)
     answer = act(site(), actor(), row["task_id"], int(version), code, fields, now(), g.request_id)
     if answer.fault is None:
         return redirect(url_for("pages.show_referral", identity=identity, done=answer.version), 303)

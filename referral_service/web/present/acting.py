@@ -29,6 +29,7 @@ _BY_RULE = {
     "task-code": Takes.CODE,
     "code-not-in-value-set": Takes.BUSINESS_STATUS,
 }
+_BY_ELEMENT = {"Task.note": Takes.COMMENT, "Task.owner": Takes.QUEUE, "Task.reasonCode": Takes.CODE}
 _TITLES = {
     "re-route": "Move to a queue",
     "return-for-information": "Ask the sender",
@@ -268,9 +269,8 @@ def _takes_of(action: Action, issue: Issue) -> Takes | None:
     if issue.rule != "task-field":
         takes = _BY_RULE.get(issue.rule)
         return takes if takes in action.takes else None
-    if issue.expression == "Task.note":
-        return Takes.COMMENT
-    return next((takes for takes in action.takes if takes in _FREE), None)
+    named = _BY_ELEMENT.get(issue.expression)
+    return named or next((takes for takes in action.takes if takes in _FREE), None)
 
 
 def moment_of(text: str, zone: ZoneInfo) -> str | None:

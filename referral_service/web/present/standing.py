@@ -61,9 +61,9 @@ def _returned(row: Row, changes: Sequence[Row], now: Now, policy: Policy) -> lis
         return []
     on = datetime.fromisoformat(asked[-1]["at"]).astimezone(now.zone).date()
     return [
-        Line("asked the sender", words.day(on)),
-        Line("reminder due", words.day(reminder_on(on, policy))),
-        Line("lead told", words.day(escalation_on(on, policy))),
+        Line("asked on", words.day(on)),
+        Line("remind on", words.day(reminder_on(on, policy))),
+        Line("to a lead on", words.day(escalation_on(on, policy))),
     ]
 
 
