@@ -65,7 +65,11 @@ def files_of(connection: Reader, row: Row) -> list[File]:
     records = [found[key] for key in wanted if key in found]
     theirs = [one for one in records if _reference_to(one) in pointed_at or _is_of(one, row["patient_id"])]
     held = [*theirs, *request.get("contained", [])]
-    shown = {file.key: file for one in held for file in _files(connection, row["client"], one, request)}
+    held.sort(key=lambda one: one["resourceType"] == "Binary")  # a document that points at one names it better
+    shown: dict[str, File] = {}
+    for record in held:
+        for file in _files(connection, row["client"], record, request):
+            shown.setdefault(file.key, file)
     return list(shown.values())
 
 

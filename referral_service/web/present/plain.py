@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 _BLOCKS = {"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "dl", "dt", "dd"}
@@ -24,7 +25,7 @@ class _Words(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self.unread:
-            self.pieces.append(" ".join(data.split()) if data.strip() else " ")
+            self.pieces.append(re.sub(r"\s+", " ", data))
 
 
 def plain(html: str) -> str:
