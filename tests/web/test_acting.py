@@ -270,6 +270,18 @@ def test_a_code_and_a_birth_date_decided_by_hand_stand_beside_what_the_service_p
     )
 
 
+def test_a_birth_date_that_somebody_made_sure_of_is_not_overruled_by_the_sender(
+    site: Site, app_client: FlaskClient
+) -> None:
+    caller = Caller(app_client, site)
+    identity = send(site, referral(subject=patient("2009")), client="local")
+    do(app_client, identity, "confirm-birth-date", birth_date="2009-09-14", comment="By telephone, mother.")
+    record = caller.read(f"Patient/{task_of(site, identity).patient_id}")
+    put = caller.put(f"Patient/{record['id']}", record | {"birthDate": "1999-01-01"})
+    assert (put.status_code, task_of(site, identity).born) == (200, "2009-09-14")
+    assert "16 years, born 14 Sep 2009" in lines(page(app_client, "/?queue=pediatric-neuromotor"))[0]
+
+
 def test_a_pause_and_its_reason_stand_at_the_clock(site: Site, app_client: FlaskClient) -> None:
     identity = send(site, referral())
     html = do(app_client, identity, "pause-clock", comment="Abroad until April.")
