@@ -24,10 +24,13 @@ from referral_service.web import (
     bulk,
     capability,
     definitions,
+    entering,
     faults,
     health,
     moving,
+    not_taken,
     operations,
+    overview,
     pages,
     reading,
     searching,
@@ -98,8 +101,9 @@ def application(site: Site) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
-    rooms = (submitting, moving, operations, searching, reading, definitions, capability, health)
-    for room in (*rooms, worklist, pages, acting, bulk, attachments, alerts):
+    doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
+    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
+    for room in (*doors, *rooms):
         app.register_blueprint(room.blueprint)
     return app
 

@@ -1,17 +1,18 @@
 """DecisionInput + Policy -> Decision: the whole table of dispositions, pure.
 
 The first line that fits decides: not actionable -> rejected; surely something else -> rejected; deceased, no sure
-indication or no sure age -> review; else routed. What is not readable or not valid never reaches this room: intake
-refuses it with :func:`refused`.
+indication or no sure age -> review; else routed. What a human took in waits for a human, whatever it says. What is
+not readable or not valid never reaches this room: intake refuses it with :func:`refused`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from referral_service.coding import Assessment, Indication, Why, assess
 from referral_service.coding.concepts import Vocabulary
-from referral_service.issues import Issue, error, information, warning
+from referral_service.issues import Issue, Severity, error, information, warning
 from referral_service.policy import Policy
 from referral_service.referral import (
     AgeInterval,
@@ -50,14 +51,15 @@ def decide(given: DecisionInput, vocabulary: Vocabulary, policy: Policy) -> Deci
     assessment = assess(referral.facts, vocabulary, policy, age)
     priority = max([referral.priority, *(flag.priority for flag in assessment.red_flags)], key=lambda p: p.rank)
     rejections = _rejections(given, assessment, policy)
-    if rejections:
+    if rejections and not given.taken_in:
         return _rejected(given, age, assessment, priority, rejections, policy)
     side = queue_for(age, policy)
     held = _held_for(given, assessment, side)
+    waits = bool(held) or given.taken_in
     determined = assessment.indication is Indication.DYSTONIA
     return Decision(
-        disposition=Disposition.REVIEW if held else Disposition.ROUTED,
-        queue=Queue.REVIEW if held else side,
+        disposition=Disposition.REVIEW if waits else Disposition.ROUTED,
+        queue=Queue.REVIEW if waits else side,
         code=assessment.code if determined else None,
         alternatives=assessment.alternatives if determined else (),
         certainty=assessment.certainty if determined else None,
@@ -69,10 +71,11 @@ def decide(given: DecisionInput, vocabulary: Vocabulary, policy: Policy) -> Deci
         policy=policy.label,
         issues=(
             *_red_flag_notice(assessment, policy),
+            *_overruled(given, rejections),
             *held.values(),
             *referral.wishes,
             _completeness(referral),
-            _told(held, side, policy),
+            _told(None if waits else side, policy),
         ),
     )
 
@@ -143,6 +146,17 @@ def _rejected(
     )
 
 
+def taken_in() -> Issue:
+    return information("informational", "taken-in", "A coordinator has taken it in; it waits for a human's decision.")
+
+
+def _overruled(given: DecisionInput, rejections: Sequence[Issue]) -> list[Issue]:
+    """What the machine would have rejected a referral for that a human took in: said all the same."""
+    if not given.taken_in:
+        return []
+    return [taken_in(), *(replace(issue, severity=Severity.WARNING) for issue in rejections)]
+
+
 def _held_for(given: DecisionInput, assessment: Assessment, side: Queue | None) -> dict[Flag, Issue]:
     """Why a human must look, as flags with their words; empty when nothing holds the referral."""
     held: dict[Flag, Issue] = {}
@@ -190,10 +204,10 @@ def _completeness(referral: Referral) -> Issue:
     return information("informational", "completeness", f"{share} of what a coordinator wishes to find is given.")
 
 
-def _told(held: dict[Flag, Issue], side: Queue | None, policy: Policy) -> Issue:
-    if held or side is None:
+def _told(queue: Queue | None, policy: Policy) -> Issue:
+    if queue is None:
         return information("informational", "held-for-review", "The referral is held for a coordinator's review.")
-    return information("informational", "routed", f"The referral stands in the queue: {policy.queues[side]}.")
+    return information("informational", "routed", f"The referral stands in the queue: {policy.queues[queue]}.")
 
 
 def _sorted(flags: set[Flag]) -> tuple[Flag, ...]:

@@ -18,6 +18,8 @@ from referral_service.addresses import is_mail_address, origin
 from referral_service.referral import AlertKind, Priority, Queue
 
 T = TypeVar("T")
+READABLE = frozenset({"en"})
+"""Languages with terms, triggers and a panel of their own."""
 SPELLINGS = ("british", "american")
 
 
@@ -70,6 +72,8 @@ class Policy:
     admit_draft: bool
     languages: frozenset[str]
     rejected_text_days: int
+    attachment_types: frozenset[str]
+    attachment_megabytes: int
     due: Mapping[Priority, int]
     outer_weeks: Mapping[Priority, int]
     due_soon_days: int
@@ -90,7 +94,7 @@ class Policy:
 
 _KEYS = {
     *("name", "version", "zone", "spelling", "adult_from", "transition", "queues", "admit_draft", "languages"),
-    *("retention", "due", "clock", "red_flags", "contestable", "alerts"),
+    *("retention", "attachments", "due", "clock", "red_flags", "contestable", "alerts"),
 }
 
 
@@ -124,8 +128,10 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         transition=_transition(table.get("transition")),
         queues={queue: _of(str, table["queues"][queue], f"queues.{queue}") for queue in Queue},
         admit_draft=_of(bool, table["admit_draft"], "admit_draft"),
-        languages=frozenset(_of(list, table["languages"], "languages")),
+        languages=_languages(table["languages"]),
         rejected_text_days=_of(int, table["retention"]["rejected_text_days"], "retention.rejected_text_days"),
+        attachment_types=_attachment_types(table["attachments"]["types"]),
+        attachment_megabytes=_of(int, table["attachments"]["megabytes"], "attachments.megabytes"),
         due={p: _days(table["due"][p]["business_days"], f"due.{p}.business_days") for p in Priority},
         outer_weeks={
             p: _days(table["due"][p]["outer_weeks"], f"due.{p}.outer_weeks")
@@ -141,6 +147,17 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         contestable={rule: _of(str, code, f"contestable.{rule}") for rule, code in table["contestable"].items()},
         alerts=_alerts(table["alerts"]),
     )
+
+
+ATTACHMENT_TYPES = frozenset({"application/pdf", "image/jpeg", "image/png", "text/plain"})
+"""What can be told by its content, so that nothing else comes in under one of these names."""
+
+
+def _attachment_types(value: Any) -> frozenset[str]:
+    chosen = frozenset(_of(list, value, "attachments.types"))
+    if not chosen <= ATTACHMENT_TYPES:
+        raise PolicyError(f"attachments.types: expected some of {', '.join(sorted(ATTACHMENT_TYPES))}")
+    return chosen
 
 
 def _alerts(table: Mapping[str, Any]) -> Alerts:
@@ -179,6 +196,13 @@ def _only(table: Mapping[str, Any], known: set[str], key: str) -> None:
     unknown = set(table) - known
     if unknown:
         raise PolicyError(f"unknown: {', '.join(f'{key}.{name}' for name in sorted(unknown))}")
+
+
+def _languages(value: Any) -> frozenset[str]:
+    chosen = frozenset(_of(list, value, "languages"))
+    if not chosen <= READABLE:
+        raise PolicyError(f"languages: expected some of {', '.join(sorted(READABLE))}")
+    return chosen
 
 
 def _of(kind: type[T], value: Any, key: str) -> T:

@@ -203,7 +203,8 @@ class DecisionInput:
     ``patient`` is None when the subject cannot be found. ``received_on`` is the day of first receipt in the site's
     zone, also when the referral is decided again later. ``open_elsewhere`` tells that the same client has another
     open referral for the same patient identifier; ``already_taken`` that the referral stands in a queue already, so
-    that nothing it says now can send it away unseen.
+    that nothing it says now can send it away unseen; ``taken_in`` that a human has taken it in, so that the machine
+    holds it for a human and sends it nowhere.
     """
 
     referral: Referral
@@ -211,6 +212,7 @@ class DecisionInput:
     received_on: date
     open_elsewhere: bool = False
     already_taken: bool = False
+    taken_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def _given(text: str | None = DYSTONIA, born: str | None = ADULT, **changes: Any
     facts = (Fact(f"{place}.text", place, Place.REASON, text=text),) if text else ()
     referral = Referral("active", "order", False, Priority.ROUTINE, facts)
     known = PatientFacts(born, changes.pop("deceased", False)) if changes.pop("is_known", True) else None
-    outer = {name: changes.pop(name) for name in ("open_elsewhere", "already_taken") if name in changes}
+    outer = {name: changes.pop(name) for name in ("open_elsewhere", "already_taken", "taken_in") if name in changes}
     return DecisionInput(replace(referral, **changes), known, ON, **outer)
 
 
@@ -80,6 +80,17 @@ TABLE = [
         _given(NOTHING_NEAR, already_taken=True),
         (Disposition.REVIEW, Queue.REVIEW, None, (Flag.INDICATION_UNDETERMINED,)),
     ),
+    (
+        "something else that a human took in",
+        _given(NOTHING_NEAR, already_taken=True, taken_in=True),
+        (Disposition.REVIEW, Queue.REVIEW, None, (Flag.INDICATION_UNDETERMINED,)),
+    ),
+    (
+        "a draft that a human took in",
+        _given(status="draft", taken_in=True),
+        (Disposition.REVIEW, Queue.REVIEW, "G24.3", ()),
+    ),
+    ("a plain referral that a human took in", _given(taken_in=True), (Disposition.REVIEW, Queue.REVIEW, "G24.3", ())),
     ("a status that is not active", _given(status="on-hold"), (Disposition.REJECTED, None, None, ())),
     ("a draft", _given(status="draft"), (Disposition.REJECTED, None, None, ())),
     ("not to be performed", _given(do_not_perform=True), (Disposition.REJECTED, None, None, ())),

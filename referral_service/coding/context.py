@@ -35,6 +35,11 @@ _KIN = {
 """A pronoun -> the relatives it can mean, and the words which show that the patient is none of that sex."""
 _WORDS = re.compile(r"[a-z]+")
 _POINTS_BACK = frozenset({"this", "it", "these", "they", "that", "which"})
+_EMPTY_BOX = re.compile(r"(?:\[ ?\]|\u2610|\u25a1|\u00d8) ?$")
+_FORM_NO = re.compile(
+    r" ?(?:[:=]\s?(?:[-*\u2022] ?)?(?:0|n|no|none|nil|neg|negative|absent)|\[ ?\]|\(-\)|neg|0/\d|N"
+    r"|\((?:no|neg|negative|absent)\))(?= ?(?:[.,;)\n\[]|$))"
+)
 _SOON = 6
 _WITHDRAWN = "withdrawn:"
 _ACUTE = "G24.02"
@@ -48,9 +53,15 @@ def in_context(
         return mentions
     sections = Sections(text)
     later = {**_of_kin(split, matched, text), **_said_next(split, matched, mentions), **_answers(split)}
-    taken_back = {code for m in mentions if m.rule.startswith(_WITHDRAWN) for code in _codes(m)}
+    taken_back = {code for m in mentions if m.rule.startswith(_WITHDRAWN) for code in m.entry.codes}
     meant = [_meant(m, sections, later.get(m.sentence), taken_back) for m in mentions]
-    return [_over(m, matched[m.sentence]) for m in meant]
+    return [_over(_answered(m, _boxed(m, text)), matched[m.sentence]) for m in meant]
+
+
+def _answered(mention: Mention, said: Said | None) -> Mention:
+    if said is None or not mention.entry.codes:
+        return mention
+    return mention._replace(assertion=said[0], rule=said[1], clear=True)
 
 
 def _answers(split: Sequence[Sentence]) -> dict[int, Said]:
@@ -66,7 +77,7 @@ def _said_next(
     split: Sequence[Sentence], matched: Sequence[Sequence[Match]], mentions: Sequence[Mention]
 ) -> dict[int, Said]:
     """ "Acute dystonia aged 12. This resolved the same night." - what a sentence says of the one before."""
-    named = {mention.sentence for mention in mentions if _codes(mention)}
+    named = {mention.sentence for mention in mentions if mention.entry.codes}
     found: dict[int, Said] = {}
     for number in named:
         after = number + 1
@@ -80,6 +91,8 @@ def _said_next(
 def _first_after(matches: Sequence[Match]) -> Said | None:
     for match in matches[1:_SOON]:
         for trigger in match.entry.triggers if match.entry is not None else ():
+            if trigger.direction == "recurs":
+                return Assertion.AFFIRMED, "affirmed:next-sentence"
             if trigger.direction == "after" and trigger.assertion in _OVER:
                 return _OVER[trigger.assertion], f"{trigger.assertion}:next-sentence"
     return None
@@ -111,12 +124,21 @@ def _over(mention: Mention, matches: Sequence[Match]) -> Mention:
     return mention if rule is None else mention._replace(assertion=Assertion.HISTORICAL, rule=rule, clear=True)
 
 
+def _boxed(mention: Mention, text: str) -> Said | None:
+    """What a form says beside a finding: an empty box before it, "0" or "neg" after it."""
+    if _EMPTY_BOX.search(text, max(mention.start - 5, 0), mention.start):
+        return Assertion.NEGATED, "negated:empty-box"
+    if _FORM_NO.match(text, mention.end):
+        return Assertion.NEGATED, "negated:form"
+    return None
+
+
 def _meant(mention: Mention, sections: Sections, later: Said | None, taken_back: set[str]) -> Mention:
     if mention.assertion is Assertion.NEGATED:
         return mention
-    if later is not None and _codes(mention):
+    if later is not None and mention.entry.codes:
         return mention._replace(assertion=later[0], rule=later[1], clear=True)
-    if taken_back & _codes(mention):
+    if taken_back & mention.entry.codes:
         return mention._replace(assertion=Assertion.NEGATED, rule="withdrawn:elsewhere-in-the-text", clear=True)
     section = sections.at(mention.start)
     if section is Section.FAMILY:
@@ -127,8 +149,4 @@ def _meant(mention: Mention, sections: Sections, later: Said | None, taken_back:
 
 
 def _is_event(mention: Mention) -> bool:
-    return _ACUTE in _codes(mention) or any(meaning.kind is Kind.RED_FLAG for meaning in mention.entry.meanings)
-
-
-def _codes(mention: Mention) -> set[str]:
-    return {meaning.code for meaning in mention.entry.meanings if meaning.kind is Kind.DYSTONIA}
+    return _ACUTE in mention.entry.codes or any(meaning.kind is Kind.RED_FLAG for meaning in mention.entry.meanings)

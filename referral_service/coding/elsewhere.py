@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from referral_service.coding import words
-from referral_service.coding.assertion import Mention
 from referral_service.coding.concepts import Kind, Meaning
 from referral_service.coding.lexicon import Entry, Match
 from referral_service.coding.text import Sentence, Word
@@ -20,15 +19,12 @@ _Marked = list[tuple[Word, str]]
 def other_field(
     split: Sequence[Sentence],
     matched: Sequence[Sequence[Match]],
-    mentions: Sequence[Mention],
     meant: Callable[[Entry], list[Meaning]],
 ) -> tuple[int, int] | None:
-    """The span of the first word that shows another field, when nothing in the text points to dystonia.
+    """The span of the first word that shows another field, in a text of which nothing points to dystonia.
 
     ``meant`` says what a phrase stands for in this text.
     """
-    if any(meaning.kind not in SILENT for mention in mentions for meaning in meant(mention.entry)):
-        return None
     marked = [list(_marked(sentence, found, meant)) for sentence, found in zip(split, matched, strict=True)]
     if not words.is_foreseen([_clauses(sentence) for sentence in marked]):
         return None

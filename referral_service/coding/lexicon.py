@@ -6,7 +6,7 @@ A long word one slip away from a word of dystonia (one letter missing, added, ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -50,6 +50,8 @@ class Entry:
     """Something that can be affirmed or negated."""
     directions: frozenset[str] = frozenset()
     """Those of its triggers."""
+    codes: frozenset[str] = frozenset()
+    """Those of the dystonias that it can mean."""
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class Lexicon:
         _add_tables(self._add)
         self._typos = _typo_index(vocabulary.terms)
         self._meant = lru_cache(maxsize=4096)(self._look_up)
+        self._opens = lru_cache(maxsize=8192)(self._opened_by)
 
     def _add(self, words: tuple[str, ...], **parts: object) -> None:
         node = self.root
@@ -86,29 +89,33 @@ class Lexicon:
     def matches(self, sentence: Sentence) -> list[Match]:
         """The sentence from left to right as longest matches and the words between them."""
         found: list[Match] = []
-        openers, after = self.root.below, 0
+        after = 0
         for at, word in enumerate(sentence):
             if at < after:
                 continue
-            if word.text in openers or len(word.text) >= _TYPO_FROM or is_number(word.text):
-                entry, last = self._longest(sentence, at)
+            node = self._opens(word.text)
+            if node is None:
+                found.append(Match(at, at, None))
+            else:
+                entry, last = self._longest(sentence, at, node)
                 found.append(Match(at, last, entry))
                 after = last + 1
-            else:
-                found.append(Match(at, at, None))
         return found
 
-    def _longest(self, sentence: Sentence, at: int) -> tuple[Entry | None, int]:
-        node, entry, last = self.root, None, at
-        for here in range(at, len(sentence)):
+    def _opened_by(self, word: str) -> Node | None:
+        return self.root.below.get(word) or self._read_as(self.root, word)
+
+    def _longest(self, sentence: Sentence, at: int, node: Node) -> tuple[Entry | None, int]:
+        entry, last = node.entry, at
+        for here in range(at + 1, len(sentence) if node.below else 0):
             word = sentence[here]
-            if here > at and word.before and word.before.strip(",/"):
+            if word.before and word.before.strip(",/"):
                 break
             below = node.below.get(word.text) or self._read_as(node, word.text)
             if below is None:
                 break
             node = below
-            if node.entry is not None and not (here > at and _crosses_comma(sentence, at, here, node.entry)):
+            if node.entry is not None and not _crosses_comma(sentence, at, here, node.entry):
                 entry, last = node.entry, here
             if not node.below:
                 break
@@ -125,7 +132,7 @@ class Lexicon:
 
     def _look_up(self, word: str) -> str | None:
         typos = self._typos
-        if not typos.might_mean(word) or (word not in typos.words and is_known_word(word)):
+        if not typos.might_mean(word) or word in typos.others or (word not in typos.words and is_known_word(word)):
             return None
         return typos.meant(word)
 
@@ -142,7 +149,9 @@ def _merged(entry: Entry, parts: Mapping[str, object]) -> Entry:
               for name, value in parts.items()}  # fmt: skip
     whole = replace(entry, **joined)  # type: ignore[arg-type]
     is_item = bool(whole.meanings or whole.drug or whole.site or whole.causes)
-    return replace(whole, is_item=is_item, directions=frozenset(t.direction for t in whole.triggers))
+    directions = frozenset(trigger.direction for trigger in whole.triggers)
+    codes = frozenset(meaning.code for meaning in whole.meanings if meaning.kind is Kind.DYSTONIA)
+    return replace(whole, is_item=is_item, directions=directions, codes=codes)
 
 
 def _words(phrase: str) -> tuple[str, ...]:
@@ -151,13 +160,15 @@ def _words(phrase: str) -> tuple[str, ...]:
     return tuple(word for part in spaced.split() for word in ((part,) if part in marks else words_of(part)))
 
 
-def _add_tables(add: object) -> None:
-    assert callable(add)
+def _add_tables(add: Callable[..., None]) -> None:
     for row in table("triggers"):
         name = "-".join(_words(row["phrase"])).replace(LOOKS_FORWARD, "question").replace(LOOKS_BACK, "question")
         reach = int(row["reach"] or 0)
         rule = f"{row['assertion']}:{name}"
-        add(_words(row["phrase"]), triggers=(Trigger(row["assertion"], row["direction"], reach, rule),))
+        trigger = Trigger(row["assertion"], row["direction"], reach, rule)
+        add(_words(row["phrase"]), triggers=(trigger,))
+        if row["direction"] == "relative":  # "brothers", "wife's"
+            add(_words(f"{row['phrase']}s"), triggers=(trigger,))
     for row in table("drugs"):
         add(words_of(row["name"]), drug=Drug(row["drug"], row["atc"], row["strength"] == "strong"))
     for row in table("sites"):
@@ -172,6 +183,8 @@ class Typos:
     """Words with one letter left out -> the words they come from (Damerau 1964, doi:10.1145/363958.363994)."""
 
     words: frozenset[str]
+    others: frozenset[str]
+    """Words of other fields that are no slip, however near: "dystocia"."""
     shorter: Mapping[str, tuple[str, ...]]
     edges: frozenset[str]
     """The first and the last three letters of the words that are meant."""
@@ -190,12 +203,20 @@ class Typos:
 
 def _typo_index(terms: Mapping[str, tuple[Meaning, ...]]) -> Typos:
     every = frozenset(word for term in terms for word in term.split())
+    others = frozenset(
+        word
+        for term, meanings in terms.items()
+        if all(meaning.kind is Kind.ELSEWHERE for meaning in meanings)
+        for word in term.split()
+    )
     meant = _of_dystonia(terms)
     shorter: dict[str, tuple[str, ...]] = {}
     for word in meant:
         for short in {word, *_shorter(word)}:
             shorter[short] = (*shorter.get(short, ()), word)
-    return Typos(every, shorter, frozenset(edge for word in meant for edge in (word[:3], word[-3:])))
+    return Typos(
+        every, others - set(meant), shorter, frozenset(edge for word in meant for edge in (word[:3], word[-3:]))
+    )
 
 
 def _of_dystonia(terms: Mapping[str, tuple[Meaning, ...]]) -> list[str]:

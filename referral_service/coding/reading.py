@@ -11,7 +11,7 @@ from referral_service.coding.assertion import Mention, mentions_in
 from referral_service.coding.codes import read_code, resolve
 from referral_service.coding.concepts import Kind, Meaning, Vocabulary
 from referral_service.coding.context import in_context
-from referral_service.coding.elsewhere import is_plain, other_field
+from referral_service.coding.elsewhere import SILENT, is_plain, other_field
 from referral_service.coding.lexicon import Entry, Match, lexicon_of
 from referral_service.coding.text import sentences
 from referral_service.policy import Policy
@@ -55,7 +55,10 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TextReading:
-    """``mentions`` also hold drugs, sites and causes; ``other`` is the span of the word that shows another field."""
+    """``mentions`` also hold drugs, sites and causes; ``other`` is the span of the word that shows another field.
+
+    ``is_plain`` and ``other`` are asked only of a text that names nothing near dystonia.
+    """
 
     text: str
     mentions: tuple[Mention, ...] = ()
@@ -95,7 +98,9 @@ def read_text(text: str, declared: str | None, vocabulary: Vocabulary, policy: P
     mentions = [m for n, (s, f) in enumerate(zip(split, matched, strict=True)) for m in mentions_in(s, f, n)]
     mentions = in_context(text, split, matched, mentions)
     meant = _Meant(text, mentions, vocabulary, policy)
-    other = other_field(split, matched, mentions, meant.of)
+    if any(meaning.kind not in SILENT for mention in mentions for meaning in meant.of(mention.entry)):
+        return TextReading(text, tuple(mentions))
+    other = other_field(split, matched, meant.of)
     return TextReading(text, tuple(mentions), is_plain=is_plain(split, classes), other=other)
 
 

@@ -41,9 +41,14 @@ def fired(
 
 
 def _scopes(readings: Sequence[FactReading]) -> Iterator[list[Found]]:
-    present = [(r.fact.place, [f for f in r.found if f.assertion.is_current]) for r in readings]
+    present = [(r.fact.place, [f for f in r.found if f.assertion.is_current and not _is_feared(f)]) for r in readings]
     yield [found for place, every in present if place in _OWN for found in every]
     yield from (every for place, every in present if place is Place.BACKGROUND)
+
+
+def _is_feared(found: Found) -> bool:
+    """Named as a risk or a side effect to look out for, not as something that is there."""
+    return found.rule.startswith("unclear:") and found.rule != "unclear:list"
 
 
 def _by_name(scope: Sequence[Found], codes: Mapping[int, str]) -> _Named:

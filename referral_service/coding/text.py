@@ -14,7 +14,8 @@ from referral_service.coding.concepts import APOSTROPHES
 LOOKS_FORWARD, LOOKS_BACK = "?>", "<?"
 """A question mark before what it doubts ("?dystonia") and after it ("dystonia?")."""
 
-_APOSTROPHE = rf"(?:[{APOSTROPHES}]|&(?:apos|rsquo|#39|#x27|#8217);)"
+_APOSTROPHE = rf"(?:[{APOSTROPHES}\u00ad]|&(?:apos|rsquo|shy|#39|#x27|#8217|#173);)"
+"""Also the soft hyphen: neither is a letter of the word it stands in."""
 _TOKEN = re.compile(
     rf"(?P<word>[^\W_]+(?:{_APOSTROPHE}[^\W_]+)*)|(?P<entity>&#?\w{{2,8}};)|(?P<tag></?[a-zA-Z][^<>]{{0,200}}>)"
     r"|\n\s*|\?+|[!.,;:()\[\]/+•*|\u2013\u2014-]"
@@ -34,6 +35,9 @@ _ABBREVIATIONS = frozenset(
         "pos",
         "incl",
         "esp",
+        "inc",
+        "mat",
+        "pat",
         "ref",
         "hx",
         "dx",
@@ -44,8 +48,6 @@ _ABBREVIATIONS = frozenset(
         "cf",
         "pt",
         "fh",
-        "e.g",
-        "i.e",
         "v",
     ]
 )
@@ -131,10 +133,24 @@ def _lower(text: str) -> str:
     return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
 
 
+def _without_markup(text: str) -> str:
+    """Comments, styles and scripts of HTML blanked out, so that offsets hold."""
+    for opens, closes in (("<!--", "-->"), ("<style", "</style>"), ("<script", "</script>")):
+        start = text.find(opens)
+        while start >= 0:
+            end = text.find(closes, start)
+            if end < 0:
+                break
+            end += len(closes)
+            text = text[:start] + " " * (end - start) + text[end:]
+            start = text.find(opens, end)
+    return text
+
+
 class _Splitter:
     def __init__(self, text: str) -> None:
         self.text = text
-        self.lowered = _lower(text)
+        self.lowered = _without_markup(_lower(text))
         self.done: list[Sentence] = []
         self.sentence: Sentence = []
         self.before = ""
@@ -143,7 +159,9 @@ class _Splitter:
         for token in _TOKEN.finditer(self.lowered):
             start, end = token.span()
             if token.lastgroup == "word":
-                word = token[0] if token[0].isalnum() else _INSIDE_WORD.sub("", token[0])
+                word = token[0]
+                if not word.isalnum():
+                    word = _INSIDE_WORD.sub("", word)
                 self.sentence.append(Word(word, start, end, self.before))
                 self.before = ""
             else:
@@ -161,7 +179,7 @@ class _Splitter:
         first = sign[0]
         if first == "?":
             self.question(start, end)
-        elif first in ".":
+        elif first == ".":
             self.stop(start, end)
         elif first == "\n":
             self.line(sign, end)

@@ -5,11 +5,8 @@ Readable top to bottom; each step is one module of this room.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 from referral_service.fhir.bundle import Envelope
 from referral_service.intake import finish
@@ -23,17 +20,27 @@ from referral_service.intake.reading import Reading, read
 from referral_service.intake.refusals import no_referral, refuse
 from referral_service.intake.replays import replay_of_request
 from referral_service.intake.rows import add_ledger
-from referral_service.intake.site import Answer, Became, Incoming, Received, Site, failed, is_failed
-from referral_service.issues import Fault, FaultKind, Issue, error
+from referral_service.intake.site import Answer, Became, Incoming, Received, Site, Taking, failed, is_failed
+from referral_service.intake.taking import take_in, taken_already
+from referral_service.intake.turns import again_when_overtaken
+from referral_service.issues import FaultKind, Issue, error
 from referral_service.referral import Disposition
-from referral_service.store.writes import Overtaken, overtaking
+from referral_service.store.writes import overtaking
 
-__all__ = ["Answer", "Became", "Incoming", "Received", "Site", "preview", "receive", "receive_supporting"]
+__all__ = [
+    "Answer",
+    "Became",
+    "Incoming",
+    "Received",
+    "Site",
+    "Taking",
+    "preview",
+    "receive",
+    "receive_supporting",
+    "take_in",
+]
 
 BUNDLES = ("transaction", "batch", "collection", "document")
-_TRIES = 8
-_ONE_AT_A_TIME = Lock()
-T = TypeVar("T")
 
 
 def receive(site: Site, incoming: Incoming, expected: str) -> Received:
@@ -48,7 +55,7 @@ def receive(site: Site, incoming: Incoming, expected: str) -> Received:
         return Received((), refuse(site, incoming, reading))
     is_atomic = reading.envelope.bundle_type in (None, "transaction")
     try:
-        received, draft = _again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic))
+        received, draft = again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic))
     except _TransactionFailedError as failure:
         return Received((), _record_failure(site, incoming, failure.course))
     reconsider_new(site, incoming, draft)
@@ -60,7 +67,7 @@ def receive_supporting(site: Site, incoming: Incoming, expected: str) -> Receive
     reading = read(incoming.body, expected, incoming.put_to)
     if reading.envelope is None:
         return Received((), failed(FaultKind.INVALID, *reading.faults))
-    received, draft = _again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic=False))
+    received, draft = again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic=False))
     reconsider_new(site, incoming, draft)
     return received
 
@@ -79,6 +86,10 @@ def _take(site: Site, incoming: Incoming, reading: Reading, is_atomic: bool) -> 
         replay = replay_of_request(course)
         if replay is not None:
             return replay, course.draft
+        if incoming.taking is not None:
+            taken = taken_already(connection, incoming.taking)
+            if taken is not None:
+                return Received((taken,)), course.draft
         apply_conditions(course)
         judge_referrals(course)
         point_at_our_tasks(course)
@@ -90,20 +101,6 @@ def _take(site: Site, incoming: Incoming, reading: Reading, is_atomic: bool) -> 
             raise _TransactionFailedError(course)
         finish.write(course)
         return Received(tuple(answers)), course.draft
-
-
-def _again_when_overtaken(take: Callable[[], T]) -> T:
-    """Two that come at once with one key or for one resource: the second reads again and finds what the first wrote.
-
-    Those that lost take turns, or of many that want the same all but one would lose again in every round.
-    """
-    with suppress(Overtaken):
-        return take()
-    for _ in range(_TRIES):
-        with suppress(Overtaken), _ONE_AT_A_TIME:
-            return take()
-    words = "Others change the same resources at the same time; nothing was stored. Try again shortly."
-    raise Fault(FaultKind.TRANSIENT, error("transient", "changed-meanwhile", words))
 
 
 def _with_whole_faults(reading: Reading) -> Reading:

@@ -29,6 +29,7 @@ from referral_service.intake.rows import (
     referral_columns,
     referral_tokens,
     task_columns,
+    told,
 )
 from referral_service.intake.site import Answer, Became, failed
 from referral_service.intake.subject import Subject, awaited_identifier, identifier_pairs
@@ -130,6 +131,8 @@ def decide_again(
     subject: Subject,
     patient: Resource | None,
     task: Moving,
+    *,
+    taken_in: bool = False,
 ) -> Decided:
     """The same decision function, on the day of first receipt, as one that stands in a queue already.
 
@@ -147,6 +150,7 @@ def decide_again(
         date.fromisoformat(row["received_on"]),
         open_elsewhere=before["open_elsewhere"],
         already_taken=True,
+        taken_in=taken_in,
         birth_date=birth_date_of(corrections),
     )
     if decided.decision.disposition is Disposition.REJECTED:
@@ -170,8 +174,7 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
     raise_of_change(connection, draft, row["id"], decided.decision)
     issues = located(decided.decision.issues, decided.entry)
     if not in_human_hands:
-        outcome = dump(writer.outcome(issues)).decode()
-        move_ledger(connection, row["id"], decided.decision.disposition, outcome)
+        move_ledger(connection, row["id"], decided.decision.disposition, told(issues))
     return Answer(
         Became.UPDATED,
         issues,

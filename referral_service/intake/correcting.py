@@ -131,7 +131,7 @@ def _decided_again(connection: Connection, draft: Draft, referral: Row, birth_da
     course = begin(connection, site, replace(draft.incoming, body=body), read(body))
     entry = next(one for one in course.envelope.referrals() if one.path == referral["path"])
     subject = find_subject(course.envelope, entry, course.known, site.public_url)
-    patient = course.patient(subject)
+    patient, before = course.patient(subject), orjson.loads(referral["decision_input"])
     return decide_entry(
         site,
         course.envelope,
@@ -140,8 +140,9 @@ def _decided_again(connection: Connection, draft: Draft, referral: Row, birth_da
         patient,
         records_of(course, entry, subject, patient),
         date.fromisoformat(referral["received_on"]),
-        open_elsewhere=orjson.loads(referral["decision_input"])["open_elsewhere"],
+        open_elsewhere=before["open_elsewhere"],
         already_taken=True,
+        taken_in=before["taken_in"],
         birth_date=birth_date,
     )
 

@@ -62,6 +62,7 @@ def decide_entry(
     *,
     open_elsewhere: bool,
     already_taken: bool = False,
+    taken_in: bool = False,
     birth_date: str | None = None,
 ) -> Decided:
     """Pure: the same referral, patient and day give the same decision at every door.
@@ -76,6 +77,7 @@ def decide_entry(
         received_on=received_on,
         open_elsewhere=open_elsewhere,
         already_taken=already_taken,
+        taken_in=taken_in,
     )
     return Decided(
         entry=entry,

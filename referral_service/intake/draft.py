@@ -27,6 +27,7 @@ from referral_service.store.writes import (
     insert_all,
     point_key,
     replace_version,
+    take_ledger,
 )
 
 AUTHORED_ONLY = frozenset({"Task", "AuditEvent", "HealthcareService", "Subscription"})
@@ -63,6 +64,7 @@ class Draft:
     ``made`` are the references first given out here, ``stored`` those of the supporting resources that it writes,
     ``tasks`` the Task ids of its referrals,
     ``moved_keys`` the keys (kind, value, finished referral, new row) that speak of a new referral from now on;
+    ``taken`` the state and referral that the row of what is taken in moves to, and what is said of that;
     ``stored_resource`` gives a supporting resource that was here before by our reference.
     """
 
@@ -78,6 +80,7 @@ class Draft:
     stored: set[str] = field(default_factory=set)
     tasks: dict[str, str] = field(default_factory=dict)
     moved_keys: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
+    taken: tuple[str, str | None, str] | None = None
     stored_resource: Callable[[str], Resource | None] = _nothing_stored
 
     def add(self, table: Table, **values: Any) -> None:
@@ -145,6 +148,10 @@ class Draft:
                 follow_patient(connection, change.id, change.values["birth_date"] or "")
         for moved in self.moved_keys:
             point_key(connection, self.incoming.client, *moved)
+        if self.taken is not None and self.incoming.taking is not None:
+            state, referral_id, notice = self.taken
+            taking = self.incoming.taking
+            take_ledger(connection, taking.received_id, taking.position, state, referral_id, notice)
         if tables.notice in self.rows:
             ring(connection)
 

@@ -65,8 +65,8 @@ def _judge(course: Course, entry: Entry, ordinal: int) -> Answer | Work:
         if change is not None:
             return change
     if key is None:
-        return _new(course, entry, subject, ordinal, None)
-    return _again(course, entry, key) or _new(course, entry, subject, ordinal, key.referral_id)
+        return new_referral(course, entry, subject, ordinal, None)
+    return _again(course, entry, key) or new_referral(course, entry, subject, ordinal, key.referral_id)
 
 
 def _refused(course: Course, entry: Entry, kind: FaultKind, *faults: Issue) -> Answer:
@@ -122,13 +122,20 @@ def _as_first(course: Course, place: int) -> Answer:
     return replace(course.answers[place], became=Became.REPLAYED)
 
 
-def _new(course: Course, entry: Entry, subject: Subject, ordinal: int, follows: str | None) -> Answer | Work:
-    patient = course.patient(subject)
-    received_on = course.incoming.at.astimezone(course.site.policy.zone).date()
-    doubled = has_open_referral(subject, patient, course.known)
-    records = records_of(course, entry, subject, patient)
+def new_referral(course: Course, entry: Entry, subject: Subject, ordinal: int, follows: str | None) -> Answer | Work:
+    """One that is not here yet: rejected, or the work of writing it. ``follows`` is the finished one of its key."""
+    patient, is_taken_in = course.patient(subject), course.incoming.taking is not None
     decided = decide_entry(
-        course.site, course.envelope, entry, subject, patient, records, received_on, open_elsewhere=doubled
+        course.site,
+        course.envelope,
+        entry,
+        subject,
+        patient,
+        records_of(course, entry, subject, patient),
+        course.incoming.first_received.astimezone(course.site.policy.zone).date(),
+        open_elsewhere=has_open_referral(subject, patient, course.known),
+        already_taken=is_taken_in,
+        taken_in=is_taken_in,
     )
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
@@ -141,6 +148,17 @@ def _new(course: Course, entry: Entry, subject: Subject, ordinal: int, follows: 
         key = KnownKey(decided.content_hash, course.draft.received_id, referral_id)
         course.known.keys["placer", decided.placer] = key
     return partial(_write, course, decided, ordinal, follows)
+
+
+def judge_new(course: Course, entry: Entry, subject: Subject, ordinal: int) -> Answer | Work:
+    """What a human takes in is new, or else the sender has sent it again meanwhile, and then that one is worked on."""
+    placer = placer_identifier(entry.resource)
+    key = course.known.keys.get(("placer", placer)) if placer else None
+    here = _sent_before(course, entry) or (key.referral_id if key else None)
+    if here is not None and referral_with_task(course.connection, here)[1]["status"] not in FINAL:
+        words = f"The sender has sent this referral again since: see ServiceRequest/{here}."
+        return replace(failed(FaultKind.CONFLICT, error("conflict", "other-content", words)), id=here)
+    return new_referral(course, entry, subject, ordinal, key.referral_id if key else None)
 
 
 def _write(course: Course, decided: Decided, ordinal: int, follows: str | None) -> Answer:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+import orjson
+
 from referral_service.fhir.bundle import Entry, Resource
 from referral_service.fhir.records import EVIDENCE
 from referral_service.intake import changes
@@ -83,11 +85,12 @@ def reconsider(site: Site, client: str, referral_id: str, request_id: str, at: d
         subject = find_subject(course.envelope, entry, course.known, site.public_url)
         patient = course.patient(subject)
         course.draft.received_id = row["received_id"]
-        _assign_as_before(course, connection, row["received_id"])
+        assign_as_before(course, connection, row["received_id"])
         course.draft.assigned[id(entry.resource)] = f"ServiceRequest/{referral_id}"
         course.assign_patient(entry, subject, f"Patient/{row['patient_id']}" if row["patient_id"] else None)
+        taken_in = bool(orjson.loads(row["decision_input"])["taken_in"])
         moving = Moving(task, read_resource(task["content"]), position_of(task, row["status"]))
-        decided = changes.decide_again(course, row, entry, subject, patient, moving)
+        decided = changes.decide_again(course, row, entry, subject, patient, moving, taken_in=taken_in)
         if {bounded(name) for name in decided.awaiting} == awaited:
             return
         if decided.decision.disposition is Disposition.REJECTED:
@@ -101,7 +104,7 @@ def _reread(connection: Connection, site: Site, incoming: Incoming, path: str) -
     return course, next(entry for entry in course.envelope.referrals() if entry.path == path)
 
 
-def _assign_as_before(course: Course, connection: Connection, received_id: str) -> None:
+def assign_as_before(course: Course, connection: Connection, received_id: str) -> None:
     by_place: dict[int, Resource] = {
         entry.position: entry.resource for entry in course.envelope.entries if entry.position is not None
     }

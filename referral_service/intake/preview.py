@@ -51,7 +51,9 @@ def _decision(course: Course, entry: Entry) -> Decision:
         subject,
         patient,
         records_of(course, entry, subject, patient),
-        course.incoming.at.astimezone(site.policy.zone).date(),
+        course.incoming.first_received.astimezone(site.policy.zone).date(),
         open_elsewhere=not is_here and has_open_referral(subject, patient, course.known),
+        already_taken=course.incoming.taking is not None,
+        taken_in=course.incoming.taking is not None,
     )
     return replace(decided.decision, issues=(*decided.decision.issues, *course.remarks_of(entry)))

@@ -41,9 +41,10 @@ class Reading:
     def faults_of(self, entry: Entry) -> list[Issue]:
         """The faults of an entry and of every entry that its references lead to."""
         assert self.envelope is not None
-        return [issue for position in sorted(self._reached(entry)) for issue in self.entry_faults.get(position, [])]
+        return [issue for position in sorted(self.reached(entry)) for issue in self.entry_faults.get(position, [])]
 
-    def _reached(self, entry: Entry) -> set[int]:
+    def reached(self, entry: Entry) -> set[int]:
+        """The positions of an entry and of every entry that its references lead to."""
         reached: set[int] = set()
         ahead = [entry]
         while ahead:

@@ -26,9 +26,10 @@ from referral_service.intake.rows import (
     referral_tokens,
     task_columns,
 )
-from referral_service.intake.site import Answer, Became
+from referral_service.intake.site import Answer, Became, Incoming
 from referral_service.issues import Issue
 from referral_service.store import tables
+from referral_service.store.engine import instant
 from referral_service.worklist import due_on, machine
 
 
@@ -79,7 +80,7 @@ def new_task(draft: Draft, decided: Decided, resource: Resource, stamp: Stamp) -
         subject=task_subject(draft, decided, resource),
         requester=_without_fragment(resource.get("requester")),
         placer=_placer_identifier(decided.entry.resource),
-        received_at=draft.incoming.instant,
+        received_at=instant(draft.incoming.first_received),
         due=due.isoformat(),
     )
     return writer.task(facts, stamp, decision, site.policy.notice, site.code_versions)
@@ -131,12 +132,18 @@ def _add_task(draft: Draft, decided: Decided, stamp: Stamp, task: Resource, refe
         referral_id=referral_id,
         queue=queue,
         status="requested",
-        authored_on=draft.incoming.instant,
+        authored_on=instant(draft.incoming.first_received),
         last_updated=stamp.last_updated,
         content=dump(task).decode(),
         due=task["restriction"]["period"]["end"],
-        by_hand=0,
+        by_hand=int(draft.incoming.taking is not None),
         **columns,
     )
-    who = machine()
-    add_change(draft, stamp, actor=who.id, actor_name=who.name, action="create", status="requested", queue=queue)
+    add_change(draft, stamp, status="requested", queue=queue, **_beginning(draft.incoming))
+
+
+def _beginning(incoming: Incoming) -> dict[str, str]:
+    """Who brought a referral here: this service for who sent it, or who entered it by hand or took it in, and why."""
+    who = incoming.by or machine()
+    said = {"actor": who.id, "actor_name": who.name, "action": "create"}
+    return said | ({"action": "take-in", "comment": incoming.taking.reason} if incoming.taking else {})

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from referral_service.decide import taken_in
 from referral_service.fhir.bundle import Resource
 from referral_service.fhir.canonical import digest, facts_json
 from referral_service.fhir.names import referenced_name, words
@@ -164,6 +165,12 @@ def _add_authored(draft: Draft, stamp: Stamp, written: Resource) -> None:
     draft.add(tables.resource, **columns, content=text, content_hash="", birth_date=None)
 
 
+def told(issues: tuple[Issue, ...]) -> dict[str, str]:
+    """What a referral's row in the ledger says of it: the outcome, and its rules to be searched and counted by."""
+    rules = dict.fromkeys(issue.rule for issue in issues)
+    return {"outcome": dump(outcome(issues)).decode(), "rules": f",{','.join(rules)},"}
+
+
 def add_ledger(
     draft: Draft,
     position: int,
@@ -173,7 +180,15 @@ def add_ledger(
     placer: str | None,
     decision: Decision | None = None,
 ) -> None:
-    """The row that counts a referral, and the alert that its words may call for."""
+    """The row that counts a referral, and the alert that its words may call for.
+
+    One that is taken in has its row already, and that is moved once there is a referral.
+    """
+    if draft.incoming.taking is not None:
+        if referral_id is not None and decision is not None:
+            draft.taken = (state, referral_id, told((taken_in(),))["outcome"])
+            raise_of_referral(draft, referral_id, decision)
+        return
     red_flag = any(issue.rule == "red-flag" for issue in issues)
     if decision is not None:
         red_flag = red_flag or Flag.RED_FLAG in decision.flags
@@ -186,7 +201,7 @@ def add_ledger(
         referral_id=referral_id,
         placer=_bounded(placer),
         red_flag=int(red_flag),
-        outcome=dump(outcome(issues)).decode(),
+        **told(issues),
     )
     if referral_id is not None and decision is not None:
         raise_of_referral(draft, referral_id, decision)

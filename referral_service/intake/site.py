@@ -13,6 +13,7 @@ from referral_service.fhir.bundle import Resource
 from referral_service.issues import FaultKind, Issue
 from referral_service.policy import Policy
 from referral_service.store.engine import Store, instant
+from referral_service.worklist import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,22 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Taking:
+    """A row of what was not taken that somebody takes in: which one, when it was first received, and why."""
+
+    received_id: str
+    position: int
+    first_received: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """One request of one client, as received at ``at`` (UTC).
 
     ``put_to`` is the relative address that a bare resource was PUT to, ``is_update`` that it is here already;
-    ``if_match`` the ETag of the version that it is to replace.
+    ``if_match`` the ETag of the version that it is to replace; ``by`` who entered it by hand, ``taking`` what was
+    not taken before and is taken in with it.
     """
 
     client: str
@@ -45,10 +57,17 @@ class Incoming:
     if_match: str | None = None
     put_to: str | None = None
     is_update: bool = False
+    by: Actor | None = None
+    taking: Taking | None = None
 
     @property
     def instant(self) -> str:
         return instant(self.at)
+
+    @property
+    def first_received(self) -> datetime:
+        """When the clock of its new referrals began: what is taken in has waited since it first came."""
+        return self.taking.first_received if self.taking else self.at
 
 
 class Became(StrEnum):

@@ -45,6 +45,19 @@ def receipts(
     return [one for found in rows for one in ([found] if found["state"] else _spoken_of(connection, client, found))]
 
 
+def held_row(connection: Connection, received_id: str, position: int) -> Mapping[str, Any] | None:
+    """One row with the text received, kept from others until this transaction ends (SQLite has one writer anyway)."""
+    row, received = tables.ledger, tables.received
+    query = (
+        select(row.c.client, row.c.at, row.c.state, row.c.referral_id, row.c.placer, received.c.body)
+        .join(received, received.c.id == row.c.received_id)
+        .where(row.c.received_id == received_id, row.c.position == position)
+        .with_for_update(of=row)
+    )
+    found = connection.execute(query).mappings().one_or_none()
+    return dict(found) if found is not None else None
+
+
 def _spoken_of(connection: Connection, client: str, request: dict[str, Any]) -> list[Mapping[str, Any]]:
     row, task = tables.ledger, tables.task
     answers = orjson.loads(request["answers"] or "[]")

@@ -1,4 +1,4 @@
-"""What the coordinators' pages read: the queues, one referral with all that belongs to it, and what was not taken.
+"""What the coordinators' pages read: the queues, and one referral with all that belongs to it.
 
 Coordinators work for every client, so nothing here is narrowed to one; but what a client's resource points at is only
 ever looked up among that client's own. Pages are cut by key, never by offset, so that rows which arrive or leave while
@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, or_, select, tuple_
 
-from referral_service.referral import Disposition, Priority
+from referral_service.referral import Priority
 from referral_service.store import tables
 
 Row = Mapping[str, Any]
@@ -23,7 +23,6 @@ _OF_TASK = (
     *("client", "queue", "status", "business_status", "priority_rank", "red_flag", "version", "last_updated"),
     *("authored_on", "due", "assignee", "flags", "patient_id", "lane", "born", "sender", "closed"),
 )
-NOT_TAKEN = (Disposition.REFUSED, Disposition.REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +31,6 @@ class Count:
 
     open: int = 0
     red_flags: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class NotTakenPlace:
-    """Where a row stands among what was not taken: red flag first, then newest."""
-
-    red_flag: int
-    at: str
-    received_id: str
-    position: int
 
 
 def counts(connection: Connection) -> dict[str, Count]:
@@ -95,7 +84,7 @@ def rows_of(connection: Connection, query: Select[Any]) -> list[Row]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _follows(*keys: tuple[ColumnElement[Any], Any, bool]) -> ColumnElement[bool]:
+def follows(*keys: tuple[ColumnElement[Any], Any, bool]) -> ColumnElement[bool]:
     """What comes after a place in an order of several keys, each with whether it falls."""
     later: ColumnElement[bool] = false()
     for column, value, falls in reversed(keys):
@@ -134,38 +123,3 @@ def timeline(connection: Connection, task_id: str) -> list[Row]:
     change = tables.status_change
     query = select(change).where(change.c.task_id == task_id).order_by(change.c.version)
     return rows_of(connection, query)
-
-
-def not_taken(connection: Connection, after: NotTakenPlace | None, limit: int) -> list[Row]:
-    """What was refused or rejected, a row a referral (a row a request when none could be read)."""
-    row = tables.ledger
-    query = _ledger_rows()
-    if after is not None:
-        query = query.where(
-            _follows(
-                (row.c.red_flag, after.red_flag, True),
-                (row.c.at, after.at, True),
-                (row.c.received_id, after.received_id, False),
-                (row.c.position, after.position, False),
-            )
-        )
-    ordered = query.order_by(row.c.red_flag.desc(), row.c.at.desc(), row.c.received_id, row.c.position)
-    return rows_of(connection, ordered.limit(limit))
-
-
-def not_taken_of(connection: Connection, received_id: str) -> tuple[list[Row], bytes | None]:
-    """All that was not taken of one request, in order, and its text; None when the text is no longer kept."""
-    row, received = tables.ledger, tables.received
-    found = rows_of(connection, _ledger_rows().where(row.c.received_id == received_id).order_by(row.c.position))
-    body = connection.execute(select(received.c.body).where(received.c.id == received_id)).scalar()
-    return found, bytes(body) if body is not None else None
-
-
-def _ledger_rows() -> Select[Any]:
-    row, received = tables.ledger, tables.received
-    return (
-        select(row.c.received_id, row.c.position, row.c.client, row.c.at, row.c.state, row.c.red_flag, row.c.outcome)
-        .add_columns(row.c.placer, received.c.request_id, received.c.door)
-        .join(received, received.c.id == row.c.received_id)
-        .where(row.c.state.in_(NOT_TAKEN))
-    )

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Table, delete, exists, insert, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -154,16 +155,39 @@ def forget_tokens(connection: Connection, owners: Sequence[str]) -> None:
         connection.execute(delete(tables.token).where(tables.token.c.owner.in_(owners)))
 
 
-def move_ledger(connection: Connection, referral_id: str, state: str, outcome: str) -> None:
-    """A later decision moves the state of a referral's row; the row itself is never added again."""
+def move_ledger(connection: Connection, referral_id: str, state: str, told: Row) -> None:
+    """A later decision moves the state and words of a referral's row; the row itself is never added again."""
     connection.execute(
-        update(tables.ledger).where(tables.ledger.c.referral_id == referral_id).values(state=state, outcome=outcome)
+        update(tables.ledger).where(tables.ledger.c.referral_id == referral_id).values(state=state, **told)
     )
 
 
 def move_ledger_state(connection: Connection, referral_id: str, state: str) -> None:
     """A human's decision moves the state and leaves the machine's words."""
     connection.execute(update(tables.ledger).where(tables.ledger.c.referral_id == referral_id).values(state=state))
+
+
+def take_ledger(
+    connection: Connection, received_id: str, position: int, state: str, referral_id: str | None, notice: str
+) -> None:
+    """What was refused or rejected is taken in by a human: its row moves, the machine's words stay after a ``notice``.
+
+    Raises :class:`Overtaken` when somebody else has taken it in by now.
+    """
+    row = tables.ledger
+    own = (row.c.received_id == received_id, row.c.position == position, row.c.referral_id.is_(None))
+    before = connection.execute(select(row.c.outcome).where(*own)).scalar()
+    outcome = orjson.loads(before or notice)
+    outcome["issue"] = [*orjson.loads(notice)["issue"], *outcome["issue"]]
+    moved = {"taken_from": row.c.state, "state": state, "referral_id": referral_id}
+    changed = connection.execute(update(row).where(*own).values(**moved, outcome=orjson.dumps(outcome).decode()))
+    if changed.rowcount != 1:
+        raise Overtaken
+
+
+def remember_answers(connection: Connection, received_id: str, answers: str) -> None:
+    """What the entries of a request have become since; see ``received.answers``."""
+    connection.execute(update(tables.received).where(tables.received.c.id == received_id).values(answers=answers))
 
 
 def point_key(connection: Connection, client: str, kind: str, value: str, finished: str, new: Row) -> None:

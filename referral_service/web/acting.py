@@ -9,27 +9,27 @@ from __future__ import annotations
 import re
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
 from referral_service.intake.moves import act
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import worklist
 from referral_service.web import one_referral
-from referral_service.web.http import STATUS, actor, check_same_origin, now, site, too_large
+from referral_service.web.forms import check_form, field
+from referral_service.web.http import STATUS, actor, now, site
 from referral_service.web.present.acting import Typed, faults_of, moment_of
 from referral_service.worklist import Action, Takes
 from referral_service.worklist.actions import BY_CODE
 
 blueprint = Blueprint("acting", __name__)
 FORM_BYTES = 256 * 1024
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # what no FHIR string holds
+_CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f]")  # what no FHIR string holds
 
 
 @blueprint.post("/referrals/<identity>/do/<code>")
 def do(identity: str, code: str) -> Response | tuple[str, int]:
     """One move of one referral; back to its page, or the form again with what was wrong."""
-    read_form()
+    check_form(FORM_BYTES)
     action = BY_CODE.get(code)
     version = request.form.get("version", "")
     if action is None or not re.fullmatch(r"[0-9]{1,9}", version, re.ASCII):
@@ -65,18 +65,3 @@ def _fields(action: Action, typed: dict[str, str]) -> tuple[dict[str, str], dict
         issue = error("business-rule", "task-field", "", "Task.extension")
         faults |= faults_of(action, [issue], {Takes.DATE: when})
     return typed | ({Takes.DATE.value: moment} if moment else {}), faults
-
-
-def read_form() -> None:
-    """Refuses the form of another site (403) and one that is too large (413)."""
-    check_same_origin()
-    request.max_content_length = request.max_form_memory_size = FORM_BYTES
-    try:
-        request.form.get("version")
-    except RequestEntityTooLarge as problem:
-        raise Fault(FaultKind.TOO_LARGE, too_large(FORM_BYTES)) from problem
-
-
-def field(name: str) -> str:
-    """One field as it was filled in, without space around it and with lines that end as they do everywhere."""
-    return request.form.get(name, "").replace("\r\n", "\n").replace("\r", "\n").strip()

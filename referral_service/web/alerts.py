@@ -54,5 +54,5 @@ def acknowledge(alert_id: str) -> Response:
     if request.form.get("back") != "about":
         return redirect(url_for("alerts.show_alerts"), 303)
     if row["referral_id"] is None:
-        return redirect(url_for("pages.show_one_not_taken", received_id=row["received_id"]), 303)
+        return redirect(url_for("not_taken.show_one", received_id=row["received_id"]), 303)
     return redirect(url_for("pages.show_referral", identity=row["referral_id"]), 303)

@@ -13,7 +13,7 @@ from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import worklist as stored
 from referral_service.store.worklist import Reader, Row
 from referral_service.web import worklist
-from referral_service.web.acting import read_form
+from referral_service.web.forms import check_form
 from referral_service.web.frame import known_for
 from referral_service.web.frame import now as page_now
 from referral_service.web.http import actor, now, site
@@ -37,7 +37,7 @@ class NotDone:
 @blueprint.post("/do/<move>")
 def do(move: str) -> str:
     """The list again, above it how many were moved, and which were not."""
-    read_form()
+    check_form()
     picks = [_PICK.fullmatch(pick) for pick in dict.fromkeys(request.form.getlist("task"))]
     if move not in BULK or None in picks or len(picks) > MOST:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "This form is none of ours."))

@@ -65,6 +65,10 @@ def client() -> str:
     return "local"
 
 
+def request_id() -> str:
+    return str(g.request_id)
+
+
 def actor() -> Actor:
     """Who acts on Tasks. Without authentication everyone may do all that a placer, a filler and a lead may."""
     return everyone(client())

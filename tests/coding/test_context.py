@@ -56,7 +56,7 @@ def test_an_inline_section_ends_with_its_line_and_a_headed_one_with_the_next_hea
         ("Dystonia? No.", [("negated", "negated:answer")]),
         ("Dystonia? Yes.", [("affirmed", "affirmed:answer")]),
         ("Dystonia? No injury.", [("suspected", "suspected:question")]),
-        ("Dystonia: no", [("negated", "negated:no")]),
+        ("Dystonia: no", [("negated", "negated:form")]),
         ("Dystonia: yes, in the arm", [("affirmed", "affirmed:plain")]),
     ],
 )
@@ -70,6 +70,7 @@ def test_a_question_is_answered_by_one_word(text: str, expected: list[tuple[str,
         ("Acute dystonia aged 12. This resolved the same night.", "historical:next-sentence"),
         ("Query dystonia. It was ruled out by neurology.", "negated:next-sentence"),
         ("Dystonia of the arm. The pain resolved.", "affirmed:plain"),
+        ("Dystonia had gone for years. It came back in August.", "affirmed:next-sentence"),
         ("Told in 2020 of dystonia. The diagnosis of dystonia has been withdrawn.", "withdrawn:elsewhere-in-the-text"),
         ("Baclofen was withdrawn. Dystonia of the arm.", "affirmed:plain"),
         ("Dystonia worse after baclofen was withdrawn", "affirmed:plain"),
@@ -115,3 +116,37 @@ def test_a_medicine_that_was_never_taken_is_denied_and_the_dystonia_is_not() -> 
     found = [(text[m.start : m.end], m.assertion.value) for m in reading.mentions if m.entry.drug]
     assert found == [("haloperidol", "negated"), ("risperidone", "negated"), ("olanzapine", "negated")]
     assert said(text) == [("affirmed", "affirmed:plain")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Dystonia has since been ruled out.", "negated"),
+        ("Dystonia after stroke has been excluded", "negated"),
+        ("Dystonia after trauma, now resolved", "historical"),
+        ("Dystonia has fully settled since stopping metoclopramide", "historical"),
+        ("Dystonia of the arm following a stroke in 2022", "affirmed"),
+        ("Dystonia settled with procyclidine but recurred this morning", "affirmed"),
+        ("Tremor excluded, dystonia confirmed", "affirmed"),
+        ("Non-dystonic tremor", "negated"),
+        ("[ ] Dystonia\n[x] Tremor", "negated"),
+        ("Dystonia: 0", "negated"),
+        ("Dystonia (no), tics (yes)", "negated"),
+        ("Please could you see this lady with dystonia?", "affirmed"),
+        ("Could this be dystonia?", "suspected"),
+        ("this mother of three with dystonia", "affirmed"),
+        ("A retired father with dystonia", "affirmed"),
+        ("His wife's dystonia is bad", "family"),
+        ("dystonia (mat. aunt)", "family"),
+        ("FH: nil. Dystonia.", "affirmed"),
+        ("PMH: nil. FH: dystonia. PC: tremor", "family"),
+        ("dys\u00adtonia", "affirmed"),
+        ("<!-- no --> dystonia", "affirmed"),
+    ],
+)
+def test_words_that_belong_together_are_read_together(text: str, expected: str) -> None:
+    assert [assertion for assertion, _ in said(text, "d")[:1]] == [expected]
+
+
+def test_what_a_comment_or_a_style_of_html_holds_is_not_read() -> None:
+    assert said("<style>.dystonia {}</style><!-- dystonia -->tremor") == []

@@ -39,6 +39,7 @@ SENTENCES: Mapping[str, Callable[[str], list[str]]] = {
         f"dystonia and tremor {p}", f"tremor or dystonia {p}", f"dystonia ({p})", f"dystonia - {p}",
         f"dystonia, tremor {p}", f"dystonia which was {p}", f"dystonia that {p}", f"dystonia has been {p}",
         f"mother has dystonia {p}", f"the diagnosis of dystonia {p}", f"the label dystonia, {p}",
+        f"no tremor, dystonia {p}",
     ],
     "pseudo": lambda p: [
         f"{p} dystonia", f"dystonia {p}", f"dystonia, {p}", f"dystonia with {p}", f"{p} of dystonia",
@@ -65,6 +66,10 @@ SENTENCES: Mapping[str, Callable[[str], list[str]]] = {
         f"dystonia {p} tremor excluded", f"no tremor at all {p} dystonia", f"previous tremor {p} dystonia",
         f"dystonia {p} pain unlikely",
     ],
+    "stop-ahead": lambda p: [
+        f"no tremor {p} dystonia", f"possible tremor {p} dystonia", f"previous tremor {p} dystonia",
+    ],
+    "recurs": lambda p: [f"dystonia settled, {p}", f"dystonia resolved {p}"],
     "current": lambda p: [
         f"history of dystonia {p}", f"{p} history of dystonia", f"{p} dystonia history of dystonia",
         f"history of dystonia, {p}", f"pmh dystonia {p}", f"dystonia years ago {p}",
@@ -76,8 +81,8 @@ SENTENCES: Mapping[str, Callable[[str], list[str]]] = {
         f"no fever, {p} dystonia", f"no fever, cough, {p} dystonia",
     ],
     "question": lambda p: [
-        f"{p} this be dystonia?", f"{p} it dystonia?", f"{p} the movements we see here perhaps of a dystonia?",
-        f"{p} we seeing here in this young man with pain a dystonia?",
+        f"{p} this be dystonia?", f"{p} it dystonia?", f"{p} the movements we notice here perhaps of a dystonia?",
+        f"{p} we noticing here in this young man with pain a dystonia?",
     ],
     "answer": lambda p: [f"dystonia: {p}", f"dystonia - {p}", f"dystonia, {p}", f"mother has dystonia: {p}"],
     "of-whom": lambda p: [f"sister {p} dystonia"],

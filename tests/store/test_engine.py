@@ -65,6 +65,7 @@ def test_parents_are_written_before_children_whatever_the_order_given(store: Sto
         "state": "refused",
         "red_flag": 0,
         "outcome": "",
+        "rules": "",
     }
     with store.writing() as connection:
         insert_all(connection, {tables.ledger: [row], tables.received: [_received("a")]})

@@ -365,7 +365,7 @@ def test_a_wish_to_cancel_is_answered_first(site: Site, app_client: FlaskClient)
         ([], "assign", {}, {"assignee": "Say who."}),
         ([], "assign", {"assignee": "k" * 129}, {"assignee": "At most 128 letters."}),
         ([], "comment", {"comment": "k" * 10_001}, {"comment": "At most 10,000 letters."}),
-        ([], "comment", {"comment": "a\x00b"}, {"comment": "It holds a sign that cannot be kept."}),
+        ([], "comment", {"comment": "a\x07b"}, {"comment": "It holds a sign that cannot be kept."}),
         ([], "correct-code", {"code": "G24.0", "comment": "x"}, {"code": "Choose one of these."}),
         (
             [],
@@ -392,7 +392,7 @@ def test_a_fault_is_told_beside_its_field_and_nothing_typed_is_lost(
     answer = send_form(app_client, identity, move, **typed)
     assert (answer.status_code, wrong(answer.text, move)) == (422, told)
     kept = {name: value for name, value in values_of(answer.text, move).items() if value and name != "version"}
-    can_stand = {name: value.replace("\x00", "\ufffd") for name, value in typed.items() if value not in NO_CHOICE}
+    can_stand = {name: value.replace("\x07", "\ufffd") for name, value in typed.items() if value not in NO_CHOICE}
     assert kept == can_stand
     links = re.findall(rf'<a href="#{move}-([\w-]+)">([^<]*)</a>', answer.text)
     assert dict(links) == told

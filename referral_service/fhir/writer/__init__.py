@@ -16,6 +16,7 @@ from referral_service.fhir.writer.decision import (
     flag_tags,
     read_decision,
 )
+from referral_service.fhir.writer.entered import Attachment, Entered, Filled, entered_bundle
 from referral_service.fhir.writer.outcome import CANONICAL, outcome, own_system, pretty, typed
 from referral_service.fhir.writer.served import AI_ASSISTED, Stamp, served
 from referral_service.fhir.writer.task import (
@@ -31,6 +32,9 @@ from referral_service.fhir.writer.task import (
 __all__ = [
     "AI_ASSISTED",
     "CANONICAL",
+    "Attachment",
+    "Entered",
+    "Filled",
     "Stamp",
     "TaskFacts",
     "coding",
@@ -41,6 +45,7 @@ __all__ = [
     "decided_task",
     "decision_parameters",
     "decision_tags",
+    "entered_bundle",
     "flag_tags",
     "outcome",
     "own_system",

@@ -52,9 +52,11 @@ def served(
 def _rewritten(value: Any, rewrite: Callable[[str], str | None]) -> Any:
     if isinstance(value, dict):
         changed = {name: _rewritten(item, rewrite) for name, item in value.items()}
-        reference = value.get("reference")
+        reference, attachment = value.get("reference"), value.get("attachment")
         if isinstance(reference, str):
             changed["reference"] = rewrite(reference) or reference
+        if isinstance(attachment, dict) and isinstance(attachment.get("url"), str):
+            changed["attachment"]["url"] = rewrite(attachment["url"]) or attachment["url"]
         return changed
     if isinstance(value, list):
         return [_rewritten(item, rewrite) for item in value]

@@ -35,10 +35,12 @@ status_change = Table(
     Column("reason", String(64)),
     Column("comment", Text),
     Column("value", Text),
+    Index(None, "status", "task_id", "at"),
 )
 """Every change of a Task, immutable: its history and timeline, and what its sender is told from.
 
-``action`` is the code of a move, or ``create`` and ``update`` for what the machine made of what a sender sent;
+``action`` is the code of a move, ``create`` and ``update`` for what the machine made of what a sender sent, or
+``take-in`` for what a human took in;
 ``reason`` a code of the CodeSystem status-reason, ``comment`` the words given with the move, ``value`` what it set."""
 
 correction = Table(

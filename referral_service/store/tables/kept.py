@@ -225,9 +225,13 @@ ledger = Table(
     Column("placer", String(512)),
     Column("red_flag", Integer, nullable=False),
     Column("outcome", Text, nullable=False),
+    Column("rules", Text, nullable=False),
+    Column("taken_from", String(16)),
     one_of("state", list(Disposition)),
     UniqueConstraint("referral_id"),
     Index(None, "client", "placer"),
     Index(None, "state", "red_flag", "at"),
 )
-"""One row a referral received (one a request when none can be read), never removed; only its state moves."""
+"""One row a referral received (one a request when none can be read), never removed; only its state moves. ``rules``
+are those of its outcome, joined by commas, with one at either end; ``taken_from`` is the state that a coordinator took
+it in from."""

@@ -12,12 +12,14 @@ Resource = Mapping[str, Any]
 Key = tuple[str, str]
 """(client, ``Type/id``): one client's references never lead to another's resources."""
 
-_SYSTEMS = {
+PATIENT_SYSTEMS = {
     "https://fhir.nhs.uk/Id/nhs-number": "NHS number",
     "http://ns.electronichealth.net.au/id/hi/ihi/1.0": "IHI",
     "http://hl7.org/fhir/sid/us-ssn": "Social security number",
-    "http://hl7.org/fhir/sid/us-npi": "NPI",
 }
+"""Numbers that a patient goes by everywhere in a country, by system."""
+
+_SYSTEMS = {**PATIENT_SYSTEMS, "http://hl7.org/fhir/sid/us-npi": "NPI"}
 _CODE_SYSTEMS = {
     "http://hl7.org/fhir/sid/icd-10-cm": "ICD-10-CM",
     "http://hl7.org/fhir/sid/icd-10": "ICD-10",

@@ -10,7 +10,7 @@ from referral_service.policy import Policy
 from referral_service.web.present import words
 from referral_service.web.present.acting import moment_words
 from referral_service.web.present.words import Moment, Now
-from referral_service.worklist import ENDED
+from referral_service.worklist import ENDED, machine
 from referral_service.worklist.reasons import BY_CODE as REASONS
 
 Row = Mapping[str, Any]
@@ -57,13 +57,13 @@ def _event(before: Row | None, row: Row, now: Now, policy: Policy) -> Event:
 
 
 def _who(row: Row) -> str:
-    return "This service" if row["actor"] == "referral-service" else str(row["actor_name"])
+    return "This service" if row["actor"] == machine().id else str(row["actor_name"])
 
 
 def _what(before: Row | None, row: Row, now: Now, policy: Policy) -> str:
     queue = words.queue_name(row["queue"], policy)
     if before is None:
-        return f"Received and placed in {queue}"
+        return f"{_beginning(row)} and placed in {queue}"
     told = [_by_name(row, now)] if row["action"] in _NAMED else []
     if row["queue"] != before["queue"]:
         told.append(f"Moved from {words.queue_name(before['queue'], policy)} to {queue}")
@@ -72,6 +72,13 @@ def _what(before: Row | None, row: Row, now: Now, policy: Policy) -> str:
     if row["action"] not in _NAMED and row["business_status"] and row["business_status"] != before["business_status"]:
         told.append(words.sentence(row["business_status"]))
     return "; ".join(told) or "Updated; queue and status unchanged"
+
+
+def _beginning(row: Row) -> str:
+    """How a referral came here: sent, entered by hand, or taken in by somebody who said why."""
+    if row["action"] == "take-in":
+        return "Taken in by hand"
+    return "Received" if row["actor"] == machine().id else "Entered by hand"
 
 
 _IN_WORDS = {"return-for-information"}

@@ -98,6 +98,8 @@ def upgrade() -> None:
         sa.Column("placer", sa.String(length=512), nullable=True),
         sa.Column("red_flag", sa.Integer(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("rules", sa.Text(), nullable=False),
+        sa.Column("taken_from", sa.String(length=16), nullable=True),
         sa.CheckConstraint("state IN ('refused', 'rejected', 'review', 'routed')", name=op.f("ck_ledger_state")),
         sa.ForeignKeyConstraint(["received_id"], ["received.id"], name=op.f("fk_ledger_received_id")),
         sa.PrimaryKeyConstraint("received_id", "position", name=op.f("pk_ledger")),
@@ -323,4 +325,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["task_id"], ["task.id"], name=op.f("fk_status_change_task_id")),
         sa.PrimaryKeyConstraint("task_id", "version", name=op.f("pk_status_change")),
+    )
+    op.create_index(
+        op.f("ix_status_change_status_task_id_at"), "status_change", ["status", "task_id", "at"], unique=False
     )

@@ -1,0 +1,29 @@
+"""Forms that coordinators send: only from a page of our own, within a size, as text that a database can hold."""
+
+from __future__ import annotations
+
+from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from referral_service.issues import Fault, FaultKind, error
+from referral_service.web.http import check_same_origin, too_large
+
+FORM_BYTES = 64 * 1024
+
+
+def check_form(limit: int = FORM_BYTES) -> None:
+    """Refuses a form of another site (403), one that is too large (413), and NUL in any field (400)."""
+    check_same_origin()
+    request.max_content_length = limit
+    request.max_form_memory_size = limit
+    try:
+        values = list(request.form.values())
+    except RequestEntityTooLarge as problem:
+        raise Fault(FaultKind.TOO_LARGE, too_large(limit)) from problem
+    if any("\0" in value for value in values):
+        raise Fault(FaultKind.INVALID, error("value", "invalid-string", "A field holds the character NUL."))
+
+
+def field(name: str) -> str:
+    """One field as it was filled in, without space around it and with lines that end as they do everywhere."""
+    return request.form.get(name, "").replace("\r\n", "\n").replace("\r", "\n").strip()
