@@ -513,12 +513,12 @@ def test_many_are_taken_in_hand_at_once_and_each_that_was_not_is_told_with_who_h
 def test_of_many_each_is_taken_only_as_it_stood_on_the_page(site: Site, app_client: FlaskClient) -> None:
     identity = send(site, referral(subject=named("Adams")))
     seen = picks(site)
-    by_kim(site, identity, "reject", reason="duplicate")
-    answer = app_client.post("/do/receive?queue=all", data={"task": seen}, headers=OURS)
+    by_kim(site, identity, "comment", comment="Known to us.")
+    answer = app_client.post("/do/claim?queue=all", data={"task": seen}, headers=OURS)
     assert box(answer.text, "told") == (
-        "0 of 1 marked as received. Not these: Adams : Kim Rota , 16 Mar 2026, 12:02 : Rejected"
+        "0 of 1 taken in hand. Not these: Adams : Kim Rota , 16 Mar 2026, 12:02 : Comment"
     )
-    assert task_of(site, identity).status == "rejected"
+    assert task_of(site, identity).assignee is None
 
 
 def test_many_that_were_found_by_name_stay_the_list_that_is_shown(site: Site, app_client: FlaskClient) -> None:

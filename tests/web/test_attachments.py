@@ -156,12 +156,10 @@ def test_a_file_that_is_not_there_is_told(site: Site, app_client: FlaskClient, p
 
 
 def test_of_what_was_entered_in_error_no_file_is_given_out(site: Site, app_client: FlaskClient) -> None:
-    body = referral(identifier=[{"type": PLACER, "value": "N-1"}])
-    body["contained"].append(document(id="d"))
-    body["supportingInfo"] = [{"reference": "#d"}]
-    identity = send(site, body)
+    placer = [{"type": PLACER, "value": "N-1"}]
+    identity = bundled(site, document(), identifier=placer)
     (link,) = links(app_client, identity)
-    send(site, body | {"status": "entered-in-error"})
+    send(site, referral(identifier=placer, status="entered-in-error"))
     assert (app_client.get(link).status_code, links(app_client, identity)) == (404, [])
 
 
