@@ -9,6 +9,7 @@ from threading import Event
 
 from flask import Flask
 
+from referral_service.fhir.package import definitions as definitions_of_codes
 from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
 from referral_service.intake.site import Site
@@ -51,10 +52,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
     check(store)
     served = application(site_of(store, policy, chosen.public_url))
+    _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
         start_thread(store, Teller(store, policy, chosen, now))
     return served
+
+
+def _read_ahead(app: Flask) -> None:
+    """What the first reader of a page would otherwise wait for: the templates, and the codes that pages name."""
+    definitions_of_codes()
+    for name in app.jinja_env.list_templates():
+        app.jinja_env.get_template(name)
 
 
 def work(settings: Settings, stopping: Event) -> None:

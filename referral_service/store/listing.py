@@ -1,8 +1,8 @@
 """The coordinators' list: any filter in any order, a page at a time, and whether anything has changed since.
 
-A page without filters is the head of an index that is in order already. With filters one index that holds all they
-ask for is read through, so that no row is opened which is not shown. Either way all queues at once are the heads of
-each one merged. Pages are cut by key, never by offset.
+A page without filters is the head of an index that is in order already. All queues at once are the heads of each
+one merged. With filters one index that holds all they ask for is read through, so that no row is opened which is not
+shown. Pages are cut by key, never by offset.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    and_,
     func,
     intersect,
     literal,
+    not_,
     or_,
     select,
     tuple_,
@@ -29,6 +31,8 @@ from sqlalchemy import (
 from referral_service.fhir.names import number, words
 from referral_service.referral import Queue
 from referral_service.store import tables
+from referral_service.store.engine import instant
+from referral_service.store.nottaken import NOT_TAKEN
 from referral_service.store.worklist import Count, Row, rows_of, with_task
 
 Condition = ColumnElement[bool]
@@ -94,37 +98,44 @@ class Listing:
     falls: bool = False
 
 
-def page(connection: Connection, listing: Listing, after: Place | None, limit: int) -> list[Row]:
-    """Rows as :func:`worklist.with_task` gives them, each with its ``place``."""
+def page(connection: Connection, listing: Listing, after: Place | None, limit: int) -> tuple[list[Row], int | None]:
+    """Rows as :func:`worklist.with_task` gives them, each with its ``place``, and how many pass the filters.
+
+    That number is None where no filter is set, and where the page is empty.
+    """
     place = _completed(connection, listing, after) if after is not None else None
-    found = _filtered(listing, place, limit) if listing.filters != ANY else _merged(listing, place, limit)
-    ids = [row.id for row in connection.execute(found)]
+    is_filtered = listing.filters != ANY
+    found = connection.execute((_filtered if is_filtered else _merged)(listing, place, limit)).all()
+    ids = [row.id for row in found]
     rows = {row["task_id"]: row for row in rows_of(connection, with_task().where(_TASK.c.id.in_(ids)))}
-    return [{**rows[one], "place": _place_of(listing, rows[one])} for one in ids if one in rows]
-
-
-def count(connection: Connection, listing: Listing) -> int:
-    """How many pass the filters."""
-    query = select(func.count()).select_from(_TASK).where(_TASK.c.queue.in_(listing.queues), *_conditions(listing))
-    return int(connection.execute(_by_filters(query)).scalar_one())
+    shown: list[Row] = [{**rows[one], "place": _place_of(listing, rows[one])} for one in ids if one in rows]
+    return shown, found[0].number_of if found and is_filtered else None
 
 
 def _merged(listing: Listing, place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
     """The heads of each queue, each from an index that is in order, brought together."""
-    heads = [
-        _head(listing, [_TASK.c.queue == queue], place, limit).with_hint(
-            _TASK, f"INDEXED BY {tables.list_index(listing.order)}", "sqlite"
-        )
-        for queue in listing.queues
-    ]
+    heads = [_head(listing, queue, place, limit) for queue in listing.queues]
     if len(heads) == 1:
         return heads[0]
     rows = union_all(*(select(head.subquery()) for head in heads)).subquery()
-    return select(rows).order_by(*(_directed(key, listing) for key in _keys(listing, rows.c))).limit(limit)
+    return _cut(select(rows), listing, rows.c, None, limit)
+
+
+def _head(listing: Listing, queue: Queue, place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
+    query = select(*_keys(listing, _TASK.c)).where(_TASK.c.queue == queue, *_conditions(listing))
+    query = query.with_hint(_TASK, f"INDEXED BY {tables.list_index(listing.order)}", "sqlite")
+    return _cut(query, listing, _TASK.c, place, limit)
 
 
 def _filtered(listing: Listing, place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
-    return _by_filters(_head(listing, [_TASK.c.queue.in_(listing.queues)], place, limit))
+    """Reads the index of the filters once, for the page and for the number.
+
+    It is materialized lest PostgreSQL walk along an order in hope of a page soon full, and open every row.
+    """
+    query = select(*_keys(listing, _TASK.c)).where(_TASK.c.queue.in_(listing.queues), *_conditions(listing))
+    found = _by_filters(query).cte("found").prefix_with("MATERIALIZED")
+    number_of = select(func.count()).select_from(found).scalar_subquery()
+    return _cut(select(found, number_of.label("number_of")), listing, found.c, place, limit)
 
 
 def _by_filters(query: Select[Any]) -> Select[Any]:
@@ -132,9 +143,9 @@ def _by_filters(query: Select[Any]) -> Select[Any]:
     return query.with_hint(_TASK, f"INDEXED BY {tables.LIST_FILTERS}", "sqlite")
 
 
-def _head(listing: Listing, queues: list[Condition], place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
-    keys = _keys(listing, _TASK.c)
-    query = select(*keys).where(*queues, *_conditions(listing))
+def _cut(query: Select[Any], listing: Listing, columns: Any, place: tuple[Any, ...] | None, limit: int) -> Select[Any]:
+    """What follows a place, in order."""
+    keys = _keys(listing, columns)
     if place is not None:
         here, there = tuple_(*keys), tuple_(*(literal(value) for value in place))
         query = query.where(here < there if listing.falls else here > there)
@@ -187,9 +198,9 @@ def _conditions(listing: Listing) -> list[Condition]:
     if wanted.unassigned:
         found.append(task.assignee.is_(None))
     if wanted.born is not None:
-        found += [task.born != "", _first_day() <= wanted.born.last, _last_day() >= wanted.born.first]
+        found += [task.born != "", _not_later(wanted.born.last), _not_earlier(wanted.born.first)]
     if wanted.unborn is not None:
-        found.append(or_(task.born == "", _first_day() > wanted.unborn.last, _last_day() < wanted.unborn.first))
+        found.append(not_(and_(task.born != "", _not_later(wanted.unborn.last), _not_earlier(wanted.unborn.first))))
     found += _between(task.due, wanted.due) + _between(task.authored_on, wanted.received)
     return [*found, *_text_conditions(wanted.text)]
 
@@ -200,13 +211,14 @@ def _between(column: ColumnElement[str], ends: tuple[str | None, str | None]) ->
     return [*found, column <= last] if last is not None else found
 
 
-def _first_day() -> ColumnElement[str]:
-    """The earliest day that a birth date of any precision can mean."""
-    return _TASK.c.born + func.substr("-01-01", func.length(_TASK.c.born) - 3)
+def _not_later(day: str) -> Condition:
+    """Births that can have been by a day; a year or a month sorts before each of its own days."""
+    return _TASK.c.born <= day
 
 
-def _last_day() -> ColumnElement[str]:
-    return _TASK.c.born + func.substr("-12-31", func.length(_TASK.c.born) - 3)
+def _not_earlier(day: str) -> Condition:
+    """Births that can have been from a day on: of a partial date also those in the day's own year or month."""
+    return or_(_TASK.c.born >= day, _TASK.c.born.in_((day[:4], day[:7])))
 
 
 def _text_conditions(text: str) -> list[Condition]:
@@ -241,24 +253,37 @@ def sender_name(connection: Connection, code: str) -> str | None:
 def assignees(connection: Connection) -> list[str]:
     """Everybody to whom an open referral is assigned."""
     query = select(_TASK.c.assignee).distinct().where(_TASK.c.closed == 0, _TASK.c.assignee.is_not(None))
-    return sorted(str(name) for name in connection.execute(_by_filters(query)).scalars())
+    query = query.with_hint(_TASK, f"INDEXED BY {tables.LIST_ASSIGNEES}", "sqlite")
+    return sorted(str(name) for name in connection.execute(query).scalars())
 
 
-def last_change(connection: Connection) -> str:
-    """The instant of the latest change of any Task; empty when there is none."""
-    return str(connection.execute(select(func.max(_TASK.c.last_updated))).scalar() or "")
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What stays the same for as long as no Task has changed, and nothing further has come that was not taken.
 
-
-def change_stamp(connection: Connection, since: datetime) -> str:
-    """What stays the same for as long as no Task has changed.
-
-    Beside the latest change it counts those from ``since`` on, and with them any of a transaction that was slower to
-    commit than one which began later.
+    Beside the latest change (empty when there is none) it counts those from ``since`` on, and with them any of a
+    transaction that was slower to commit than one which began later.
     """
-    begin = since.isoformat(timespec="milliseconds")[:23] + "Z"
-    query = select(func.max(_TASK.c.last_updated), func.count(), func.sum(_TASK.c.version))
-    last, number_of, versions = connection.execute(query.where(_TASK.c.last_updated >= begin)).one()
-    return f"{last or last_change(connection)} {number_of} {versions or 0}"
+
+    since: str
+    last: str
+    changes: int
+    versions: int
+    not_taken: int
+
+
+def stamp(connection: Connection, since: datetime) -> Stamp:
+    begin, row = instant(since), tables.ledger.c
+    # every red_flag is named, for the index has it before the time
+    refused = (row.state.in_(NOT_TAKEN), row.red_flag.in_((0, 1)), row.at >= begin)
+    query = select(
+        select(func.max(_TASK.c.last_updated)).scalar_subquery(),
+        func.count(),
+        func.coalesce(func.sum(_TASK.c.version), 0),
+        select(func.count()).select_from(tables.ledger).where(*refused).scalar_subquery(),
+    )
+    last, changes, versions, not_taken = connection.execute(query.where(_TASK.c.last_updated >= begin)).one()
+    return Stamp(begin, last or "", changes, int(versions), not_taken)
 
 
 def arrivals(connection: Connection, since: str) -> dict[str, Count]:

@@ -30,7 +30,10 @@ class KeyTaken(Overtaken):
 
 
 Rows = dict[Table, list[dict[str, Any]]]
-"""New rows by table. They are written in the order of ``metadata.sorted_tables``, parents before children."""
+"""New rows by table."""
+
+_PARENTS_FIRST = tuple(tables.metadata.sorted_tables)
+"""The order in which new rows are written; SQLAlchemy would sort the tables anew each time that it is asked."""
 
 
 def insert_all(connection: Connection, rows: Rows) -> None:
@@ -39,7 +42,7 @@ def insert_all(connection: Connection, rows: Rows) -> None:
     Raises :class:`KeyTaken` when a key is taken.
     """
     with overtaking(connection), _pipeline(connection):
-        for table in tables.metadata.sorted_tables:
+        for table in _PARENTS_FIRST:
             _insert(connection, table, rows.get(table, []))
 
 
@@ -75,8 +78,7 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         ordered = sorted(rows, key=lambda row: [row[name] for name in keys])
         if table is tables.task:
             ordered = [{**row, **_for_the_list(row)} for row in ordered]
-        values = [{name: row.get(name) for name in columns} for row in ordered]
-        connection.exec_driver_sql(statement, _positional(values, columns, connection.dialect))
+        connection.exec_driver_sql(statement, _values(ordered, columns, connection.dialect))
 
 
 def _pipeline(connection: Connection) -> AbstractContextManager[Any]:
@@ -93,10 +95,11 @@ def _statement(table: Table, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
     return str(compiled), tuple(column.name for column in table.columns)
 
 
-def _positional(values: list[dict[str, Any]], columns: Sequence[str], dialect: Dialect) -> Any:
+def _values(rows: Sequence[Row], columns: Sequence[str], dialect: Dialect) -> Any:
+    """What stands in each column, None where a row says nothing of it."""
     if dialect.positional:
-        return [tuple(row[name] for name in columns) for row in values]
-    return values
+        return [tuple(row.get(name) for name in columns) for row in rows]
+    return [{name: row.get(name) for name in columns} for row in rows]
 
 
 def replace_version(

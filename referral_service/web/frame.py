@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import orjson
+from flask import current_app
 
 from referral_service.referral import Queue
-from referral_service.store import alerts, ledger, worklist
+from referral_service.store import alerts, ledger, listing, worklist
+from referral_service.store.listing import Stamp
 from referral_service.store.worklist import Count, Reader
 from referral_service.web.http import now as clock
 from referral_service.web.http import site
@@ -19,6 +22,8 @@ from referral_service.web.present.queue import ends_of_roles
 from referral_service.web.present.words import Now
 
 ALL, CLOSED = "all", "closed"
+_SETTLED = timedelta(minutes=10)
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,32 @@ def now() -> Now:
     return Now(clock(), site().policy.zone)
 
 
-def frame(connection: Reader, current: str, now: Now) -> dict[str, Any]:
-    policy = site().policy
-    sums = ledger.sums(connection)
-    tabs = _tabs(worklist.counts(connection), sums)
+def stamp(connection: Reader, now: Now) -> Stamp:
+    """What a page stands on; changes that were begun but ten minutes ago may still be on their way."""
+    settled = now.at.replace(minute=now.at.minute // 10 * 10, second=0, microsecond=0) - _SETTLED
+    return listing.stamp(connection, settled)
+
+
+def kept(connection: Reader, stamp: Stamp, work: Callable[..., Found], *given: Hashable) -> Found:
+    """What ``work`` finds in the database, looked up once for as long as nothing changes.
+
+    A stamp is read before that which it stands for, so that what changes in between is at worst looked up twice.
+    """
+    of, found = current_app.extensions.get("kept", (None, {}))
+    if of != stamp:
+        found = {}
+        current_app.extensions["kept"] = (stamp, found)
+    key = (work, *given)
+    if key not in found:
+        found[key] = work(connection, *given)
+    value: Found = found[key]
+    return value
+
+
+def frame(connection: Reader, current: str, now: Now, stamped: Stamp | None = None) -> dict[str, Any]:
+    policy, stamped = site().policy, stamped or stamp(connection, now)
+    sums = kept(connection, stamped, ledger.sums)
+    tabs = _tabs(kept(connection, stamped, worklist.counts), sums)
     return {
         "current": current,
         "tabs": tabs,

@@ -72,7 +72,7 @@ def _lines(asked: Asked) -> Iterator[queue.Line]:
         names = {code_of(name): name for name in listing.assignees(connection)}
         wanted = listing_of(asked, at.today, policy, person(), names)
         while True:
-            rows = listing.page(connection, wanted, after, _BATCH)
+            rows, _ = listing.page(connection, wanted, after, _BATCH)
             known = known_for(connection, queue.wanted(rows))
             yield from (queue.line(row, known, at, policy) for row in rows)
             if len(rows) < _BATCH:

@@ -2,8 +2,11 @@
 
 Run: python -m tests.benchmarks.worklist [--referrals 100000] [--rounds 9]
 
-The rows are written straight into the store; the pages are asked for over real HTTP from a server of its own. The
-machine is shared with the client, so read the ratios, which are to the first page of all queues by urgency.
+The rows are written straight into the store; the pages are asked for over real HTTP from a server of its own. What the
+database finds for every page is kept until something changes, so some pages are also asked for just after a change.
+
+The machine is shared with the client and with others. So two fixed pieces of work are done in turn with each page, one
+in Python and one in SQL, and every figure is also given as a multiple of each: compare these between runs.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +46,7 @@ BATCH = 2_000
 def main() -> None:
     options = _options()
     print(f"{options.referrals} referrals; median of {options.rounds} rounds, at the server\n")
-    print(f"{'engine':12}{'asked for':34}{'ms':>8}{'ratio':>8}  aim")
+    print(f"{'engine':12}{'asked for':34}{'ms':>8}{'Python':>10}{'SQL':>10}  aim")
     with _postgres() as url:
         for engine, address in (("SQLite", None), ("PostgreSQL", url)):
             with tempfile.TemporaryDirectory() as folder:
@@ -50,8 +54,8 @@ def main() -> None:
                 store = open_store(database)
                 upgrade(store)
                 fill(store, options.referrals, datetime.now(UTC))
+                _measure(engine, Server(database, Path(folder)), store, options.rounds)
                 store.close()
-                _measure(engine, Server(database, Path(folder)), options.rounds)
 
 
 def fill(store: Store, number_of: int, now: datetime) -> None:
@@ -160,39 +164,85 @@ def _asked() -> Iterator[tuple[str, str, str | None]]:
     yield "a name that nobody has", "/?queue=closed", "zzzz"
 
 
-def _measure(engine: str, server: Server, rounds: int) -> None:
+def _measure(engine: str, server: Server, store: Store, rounds: int) -> None:
     server.start()
+    session = requests.Session()
     try:
-        session = requests.Session()
-        first = 0.0
+        _tell(
+            engine,
+            "the very first page",
+            _rounds(store, 1, lambda: _once(session, server.base + "/?queue=all")),
+            AIM_PAGE,
+        )
         for name, path, typed in _asked():
-            taken = statistics.median(_once(session, server.base + path, typed) for _ in range(rounds))
-            first = first or taken
-            _tell(engine, name, taken, taken / first, AIM_PAGE)
-        etag = session.get(f"{server.base}/refresh?queue=all", timeout=30).headers["ETag"]
-        poll = statistics.median(_poll(session, f"{server.base}/refresh?queue=all", etag) for _ in range(rounds * 3))
-        _tell(engine, "poll, nothing changed", poll, poll / first, AIM_POLL)
+            taken = _rounds(store, rounds, partial(_once, session, server.base + path, typed))
+            _tell(engine, name, taken, AIM_PAGE)
+        for words in ("queue=all", "queue=closed", "queue=all&due=overdue"):
+            taken = _rounds(store, rounds, partial(_once, session, f"{server.base}/?{words}"), lambda: _change(store))
+            _tell(engine, f"{words}, just changed", taken, AIM_PAGE)
+        refresh = f"{server.base}/refresh?queue=all"
+        etag = session.get(refresh, timeout=30).headers["ETag"]
+        _tell(
+            engine,
+            "poll, nothing changed",
+            _rounds(store, rounds * 3, partial(_poll, session, refresh, etag)),
+            AIM_POLL,
+        )
     finally:
         server.stop()
 
 
-def _once(session: requests.Session, url: str, typed: str | None) -> float:
+def _rounds(
+    store: Store, rounds: int, work: Callable[[], None], before: Callable[[], None] = lambda: None
+) -> tuple[float, float, float]:
+    """Milliseconds of the work, of the piece of Python and of the piece of SQL, each the median of all rounds."""
+    taken: list[tuple[float, float, float]] = []
+    for _ in range(rounds):
+        before()
+        taken.append((_milliseconds(work), _milliseconds(_some_python), _milliseconds(partial(_some_sql, store))))
+    work_taken, python, sql = (statistics.median(column) for column in zip(*taken, strict=True))
+    return work_taken, python, sql
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
+    work()
+    return (time.perf_counter() - begun) * 1e3
+
+
+def _some_python() -> int:
+    return sum(number * number for number in range(200_000))
+
+
+def _some_sql(store: Store) -> Any:
+    counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) SELECT sum(i) FROM n"
+    with store.reading() as connection:
+        return connection.exec_driver_sql(counting).scalar()
+
+
+def _change(store: Store) -> None:
+    """One Task gets another version, as with any move."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    with store.writing() as connection:
+        change = "UPDATE task SET version = version + 1, last_updated = '{}' WHERE id = 't-00000000'"
+        connection.exec_driver_sql(change.format(at))
+
+
+def _once(session: requests.Session, url: str, typed: str | None = None) -> None:
     answer = session.post(url, data={"text": typed}, timeout=60) if typed else session.get(url, timeout=60)
     assert answer.status_code == 200, answer.status_code
-    return (time.perf_counter() - begun) * 1e3
 
 
-def _poll(session: requests.Session, url: str, etag: str) -> float:
-    begun = time.perf_counter()
+def _poll(session: requests.Session, url: str, etag: str) -> None:
     answer = session.get(url, headers={"If-None-Match": etag}, timeout=60)
     assert answer.status_code == 304, answer.status_code
-    return (time.perf_counter() - begun) * 1e3
 
 
-def _tell(engine: str, name: str, taken: float, ratio: float, aim: int) -> None:
-    missed = "" if taken < aim else "  MISSED"
-    print(f"{engine:12}{name:34}{taken:8.1f}{ratio:8.2f}  <{aim}{missed}", flush=True)
+def _tell(engine: str, name: str, taken: tuple[float, float, float], aim: int) -> None:
+    page, python, sql = taken
+    missed = "" if page < aim else "  MISSED"
+    ratios = f"{page / python:10.2f}{page / sql:10.2f}"
+    print(f"{engine:12}{name:34}{page:8.1f}{ratios}  <{aim}{missed}", flush=True)
 
 
 def _options() -> argparse.Namespace:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from referral_service.app import application, site_of
 from referral_service.intake import Incoming, Site, receive_supporting
@@ -124,9 +124,11 @@ def test_a_list_is_narrowed_by(app_client: FlaskClient, filters: str, passing: s
 def test_bands_of_age_follow_the_day_of_the_birthday(site: Site, app_client: FlaskClient) -> None:
     send(site, referral(subject=named("Today", birth_date="2008-03-16")))
     send(site, referral(subject=named("Tomorrow", birth_date="2008-03-17")))
+    send(site, referral(subject=named("Month", birth_date="2008-03")))
+    send(site, referral(subject=named("April", birth_date="2008-04")))
     send(site, referral(subject=named("Year", birth_date="2008")))
     found = {band: sorted(names(page(app_client, f"/?queue=all&age={band}"))) for band in ("13-17", "18-29")}
-    assert found == {"13-17": ["Tomorrow", "Year"], "18-29": ["Today", "Year"]}
+    assert found == {"13-17": ["April", "Month", "Tomorrow", "Year"], "18-29": ["Month", "Today", "Year"]}
 
 
 @pytest.mark.usefixtures("week")
@@ -238,7 +240,7 @@ def test_pages_of_a_search_are_asked_for_by_forms(
     for number in range(3):
         send(site, referral(subject=named(f"Vellum{number}")), timedelta(hours=9 - number))
     html = app_client.post("/?queue=all&sort=age", data={"text": "vell"}).text
-    assert "More than 2 found" in said(html)
+    assert "3 found, 2 on this page." in said(html)
     assert not re.search(r'(?:href|action|hx-post)="[^"]*vell', html, re.I)
     (after,) = re.findall(r'name="after" value="([^"]*)"', html)
     first, second = names(html), find(app_client, "vell", "/?queue=all&sort=age", after=after)
@@ -292,6 +294,43 @@ def test_two_changes_in_the_same_millisecond_change_the_etag_twice(site: Site, a
         change(site, "Vellum", version=version, last_updated="2026-03-16T12:00:00.000Z")
         seen.append(poll(page(app_client, "/?queue=all"))[1])
     assert len(set(seen)) == 3
+
+
+def test_what_is_refused_meanwhile_is_counted_by_every_page_from_then_on(site: Site, app_client: FlaskClient) -> None:
+    send(site, referral(), 3 * DAY)
+    address, etag = poll(page(app_client, "/?queue=all"))
+    send(site, b"{")
+    changed = app_client.get(address, headers={"If-None-Match": etag})
+    assert "Not taken 1" in said(changed.text)
+    sums = "2 received = 1 routed + 0 held for review + 0 rejected + 1 refused"
+    assert [sums in said(page(app_client, path)) for path in ("/?queue=all", "/not-taken")] == [True, True]
+
+
+def test_what_stands_around_a_list_is_looked_up_once_until_something_changes(
+    site: Site, app_client: FlaskClient
+) -> None:
+    send(site, referral(), 3 * DAY)
+    said_to_database: list[str] = []
+    event.listen(site.store.engine, "before_cursor_execute", lambda *given: said_to_database.append(given[2]))
+
+    def looked_up() -> list[str]:
+        said_to_database.clear()
+        html = page(app_client, "/?queue=all")
+        counted = ("FROM ledger GROUP BY", "GROUP BY task.queue", "DISTINCT task.sender", "DISTINCT task.assignee")
+        asked = " ".join(" ".join(said_to_database).split())
+        return [*(what for what in counted if what in asked), *re.findall("<option[^>]*>(Kim Rota|Dr Late)<", html)]
+
+    first, second = looked_up(), looked_up()
+    change(site, "Vellum", assignee="Kim Rota", version=2, last_updated="2026-03-16T12:00:00.000Z")
+    third = looked_up()
+    send(site, referral(requester={"display": "Dr Late"}))
+    assert (len(first), second, len(third), third[4:], looked_up()[4:]) == (
+        4,
+        [],
+        5,
+        ["Kim Rota"],
+        ["Kim Rota", "Dr Late"],
+    )
 
 
 def test_waits_that_read_otherwise_by_now_change_the_etag(
@@ -369,5 +408,5 @@ def test_a_red_flag_that_a_referral_gets_later_is_told_at_once(site: Site, app_c
     send(site, referral(subject=named("Later")), 3 * DAY)
     send(site, referral(subject=named("Other")), 3 * DAY)
     address, _ = poll(page(app_client, "/?queue=all"))
-    change(site, "Later", red_flag=1, lane=3)
+    change(site, "Later", red_flag=1, lane=3, version=2, last_updated="2026-03-16T12:00:00.000Z")
     assert "data-urgent>12:00: Red flag: 1 referral that was here before has one now.<" in app_client.get(address).text

@@ -11,6 +11,7 @@ from __future__ import annotations
 from referral_service.store.tables.columns import metadata
 from referral_service.store.tables.done import alert, correction, notice, status_change
 from referral_service.store.tables.kept import (
+    LIST_ASSIGNEES,
     LIST_FILTERS,
     LIST_ORDERS,
     address,
@@ -26,6 +27,7 @@ from referral_service.store.tables.kept import (
 )
 
 __all__ = [
+    "LIST_ASSIGNEES",
     "LIST_FILTERS",
     "LIST_ORDERS",
     "address",

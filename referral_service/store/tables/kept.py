@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from referral_service.referral import Disposition, Priority, Queue
@@ -84,6 +85,9 @@ _FILTERED_BY = (
 )
 """One index holds all that the list is filtered by, so that no row is opened which is not shown."""
 
+LIST_ASSIGNEES = "ix_task_list_assignees"
+_ASSIGNED = text("assignee IS NOT NULL")
+
 
 def list_index(order: str) -> str:
     return f"ix_task_list_by_{order}"
@@ -132,6 +136,7 @@ task = Table(
     *(Index(list_index(name), "closed", "queue", *keys, "id") for name, keys in LIST_ORDERS.items()),
     Index(LIST_FILTERS, "closed", "queue", *_FILTERED_BY),
     Index(None, "closed", "sender_code", "sender"),
+    Index(LIST_ASSIGNEES, "closed", "assignee", sqlite_where=_ASSIGNED, postgresql_where=_ASSIGNED),
     Index(None, "client", "last_updated", "id"),
     Index(None, "last_updated", "id"),
     Index(None, "patient_id"),

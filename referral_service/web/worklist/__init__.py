@@ -16,8 +16,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import listing, worklist
+from referral_service.store.listing import Stamp
 from referral_service.store.worklist import Reader
-from referral_service.web.frame import first_to_open, frame, known_for, now
+from referral_service.web.frame import first_to_open, frame, kept, known_for, now, stamp
 from referral_service.web.http import person, site
 from referral_service.web.present import queue, words
 from referral_service.web.present.words import Now
@@ -29,7 +30,6 @@ blueprint = Blueprint("worklist", __name__)
 PAGE = 50
 TEXT = 100
 """Longest text that is looked for, in characters."""
-_SETTLED = timedelta(minutes=10)
 
 
 @blueprint.app_template_filter("day")
@@ -67,11 +67,11 @@ def _refreshed(unchanged: int) -> Response:
     """The list again with its tabs and what is new since; nothing at all when nothing has changed."""
     at = now()
     with site().store.reading() as connection:
-        etag = _etag(connection, at)
+        stamped = stamp(connection, at)
+        etag = _etag(stamped, at)
         if request.headers.get("If-None-Match") == etag:
             return Response(status=unchanged, headers={"ETag": etag})
-        asked = asked_for(connection)
-        part = {"etag": etag, **_list(connection, asked, at)}
+        part = _list(connection, asked_for(connection), at, stamped)
         before = news.read(request.args)
         told = news.told(connection, before, part["red_flags"], at, site().policy)
     return Response(render_template("worklist_refresh.html", **part, told=told), headers={"ETag": etag})
@@ -85,65 +85,60 @@ def asked_for(connection: Reader) -> Asked:
     given = {name: value for name, value in request.args.items() if name not in news.PARAMETERS}
     if request.form.get("after"):
         given["after"] = request.form["after"]
-    usual = "" if given.get("queue") else first_to_open(worklist.counts(connection))
+    usual = "" if given.get("queue") else first_to_open(kept(connection, stamp(connection, now()), worklist.counts))
     return read(given, usual, text)
 
 
 def shown(connection: Reader, asked: Asked) -> dict[str, Any]:
     """All that the page of a list is made from."""
     at = now()
-    return {"etag": _etag(connection, at), **_list(connection, asked, at), **_choices(connection, asked)}
+    stamped = stamp(connection, at)
+    return {**_list(connection, asked, at, stamped), **_choices(connection, asked, stamped)}
 
 
-def _list(connection: Reader, asked: Asked, at: Now) -> dict[str, Any]:
+def _list(connection: Reader, asked: Asked, at: Now, stamped: Stamp) -> dict[str, Any]:
     """The rows of one page with all that stands around them.
 
-    What was seen is asked for first: what changes in between is then shown now and told of the next time.
+    What was seen is what is stamped: what changes in between is shown now and told of the next time.
     """
-    since = listing.last_change(connection)
-    around = frame(connection, asked.name, at)
-    names = {code_of(name): name for name in listing.assignees(connection)} if "assignee" in asked.values else {}
+    around = frame(connection, asked.name, at, stamped)
+    people = kept(connection, stamped, listing.assignees) if "assignee" in asked.values else []
+    names = {code_of(name): name for name in people}
     wanted = listing_of(asked, at.today, site().policy, person(), names)
     after = place_of(asked.after, asked.sort) if asked.after else None
-    rows = listing.page(connection, wanted, after, PAGE + 1)
+    rows, found = listing.page(connection, wanted, after, PAGE + 1)
     known = known_for(connection, queue.wanted(rows[:PAGE]))
-    is_whole = after is None and len(rows) <= PAGE
     return {
         **around,
+        "etag": _etag(stamped, at),
         "asked": asked,
         "heading": next(tab.words for tab in around["tabs"] if tab.name == asked.name),
         "orders": ORDERS,
         "lines": [queue.line(row, known, at, site().policy) for row in rows[:PAGE]],
         "following": place_text(rows[PAGE - 1]["place"]) if len(rows) > PAGE else None,
         "is_start": asked.after is None,
-        "found": len(rows) if is_whole else _count(connection, asked, wanted),
-        "seen": news.Seen(since, around["red_flags"]),
+        "found": found,
+        "seen": news.Seen(stamped.last, around["red_flags"]),
         "actions": {} if asked.closed else BULK,
     }
 
 
-def _count(connection: Reader, asked: Asked, wanted: listing.Listing) -> int | None:
-    """How many there are beyond one page; not of a name, for which a longer beginning is the better answer."""
-    return listing.count(connection, wanted) if asked.values and not asked.text else None
-
-
-def _choices(connection: Reader, asked: Asked) -> dict[str, Any]:
-    senders = listing.senders(connection, asked.closed)
+def _choices(connection: Reader, asked: Asked, stamped: Stamp) -> dict[str, Any]:
+    senders = [*kept(connection, stamped, listing.senders, asked.closed)]
     chosen = asked.values.get("sender")
     if chosen and chosen not in dict(senders):
         senders.append((chosen, listing.sender_name(connection, chosen) or "a sender not known here"))
-    people = [(code_of(name), name) for name in listing.assignees(connection)]
+    people = [(code_of(name), name) for name in kept(connection, stamped, listing.assignees)]
     return {"menus": menus(site().policy, asked.closed, senders, people)}
 
 
-def _etag(connection: Reader, at: Now) -> str:
-    """Stays the same while no Task has changed and nothing on the page reads otherwise for the time that has passed.
+def _etag(stamped: Stamp, at: Now) -> str:
+    """Stays the same while nothing has changed and nothing on the page reads otherwise for the time that has passed.
 
     Waits are told by the minute in the first hour, and by the hour after it.
     """
-    settled = at.at.replace(minute=at.at.minute // 10 * 10, second=0, microsecond=0) - _SETTLED
-    stamp = listing.change_stamp(connection, settled)
-    is_recent = stamp[:16] > (at.at - timedelta(hours=1)).isoformat()[:16]
+    is_recent = stamped.last[:16] > (at.at - timedelta(hours=1)).isoformat()[:16]
     hour = at.at.astimezone(at.zone).isoformat()[: 16 if is_recent else 13]
-    whole = f"{stamp} {hour} {site().package_version} {site().policy.label}"
+    changed = (stamped.last, stamped.changes, stamped.versions, stamped.not_taken)
+    whole = f"{changed} {hour} {site().package_version} {site().policy.label}"
     return f'"{sha256(whole.encode()).hexdigest()[:20]}"'

@@ -233,6 +233,14 @@ def upgrade() -> None:
         op.f("ix_task_closed_sender_code_sender"), "task", ["closed", "sender_code", "sender"], unique=False
     )
     op.create_index(op.f("ix_task_last_updated_id"), "task", ["last_updated", "id"], unique=False)
+    op.create_index(
+        "ix_task_list_assignees",
+        "task",
+        ["closed", "assignee"],
+        unique=False,
+        sqlite_where=sa.text("assignee IS NOT NULL"),
+        postgresql_where=sa.text("assignee IS NOT NULL"),
+    )
     op.create_index("ix_task_list_by_age", "task", ["closed", "queue", "born", "id"], unique=False)
     op.create_index("ix_task_list_by_changed", "task", ["closed", "queue", "last_updated", "id"], unique=False)
     op.create_index("ix_task_list_by_due", "task", ["closed", "queue", "due", "id"], unique=False)
