@@ -19,7 +19,10 @@ from referral_service.store.engine import Store, open_store
 from referral_service.store.migrations import check, upgrade
 from referral_service.telling import NO_CONTACT, Teller, check_ways
 from referral_service.web import (
+    acting,
     alerts,
+    attachments,
+    bulk,
     capability,
     definitions,
     entering,
@@ -108,7 +111,8 @@ def application(site: Site) -> Flask:
     app.url_map.merge_slashes = False
     faults.register(app)
     doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
-    for room in (*doors, worklist, pages, alerts, not_taken, entering, overview):
+    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
+    for room in (*doors, *rooms):
         app.register_blueprint(room.blueprint)
     return app
 

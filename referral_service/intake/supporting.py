@@ -63,7 +63,7 @@ def store(draft: Draft, entry: Entry, stored: StoredRows) -> Answer:
         draft.replacements.append(Replacement(tables.resource, identity, row["version"], kind, values))
     else:
         draft.add(tables.resource, id=identity, type=kind, version=1, **values)
-    draft.add_tokens(kind, identity, tokens(entry.resource))
+    draft.add_tokens(kind, identity, tokens(served))
     became = Became.CREATED if row is None else Became.UPDATED
     return Answer(became, (), kind, identity, version, draft.incoming.instant, text)
 
@@ -90,6 +90,9 @@ def _says_as_much(resource: Resource, row: Mapping[str, Any]) -> bool:
 
 
 def tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:
+    """What a resource is found by, among it the stored Patient that it speaks of."""
     if resource["resourceType"] == "Patient":
         return patient_tokens(resource)
-    return {"identifier": identifier_tokens(resource)}
+    about = resource.get("patient") or resource.get("subject") or {}
+    kind, identity = type_and_id(about.get("reference", "") if isinstance(about, dict) else "")
+    return {"identifier": identifier_tokens(resource), "_about": [("", identity)] if kind == "Patient" else []}

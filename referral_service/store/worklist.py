@@ -45,8 +45,20 @@ def counts(connection: Connection) -> dict[str, Count]:
 def one_referral(connection: Connection, referral_id: str) -> Row | None:
     """One referral as :func:`with_task` gives it, with its decision, also when its Task is final; else None."""
     request = tables.service_request
-    query = with_task().add_columns(request.c.decision, request.c.decision_input, request.c.received_id)
+    task = tables.task
+    query = with_task().add_columns(
+        *(request.c[name] for name in ("decision", "machine_decision", "decision_input", "received_id", "path")),
+        request.c.last_updated.label("referral_updated"),
+        task.c.appointment,
+    )
     return next(iter(rows_of(connection, query.where(request.c.id == referral_id))), None)
+
+
+def of_tasks(connection: Connection, task_ids: Iterable[str]) -> list[Row]:
+    """The referrals of these Tasks, those that wait longest first."""
+    task = tables.task
+    query = with_task().where(task.c.id.in_(list(task_ids))).order_by(task.c.authored_on, task.c.id)
+    return rows_of(connection, query)
 
 
 def with_task() -> Select[Any]:
@@ -95,11 +107,12 @@ def records(connection: Connection, wanted: Iterable[tuple[str, str]]) -> dict[t
 
 def related_persons(connection: Connection, client: str, patient_id: str) -> list[str]:
     """Texts of the RelatedPersons that a client has sent for one of its patients."""
-    table = tables.resource
+    table, token = tables.resource, tables.token
     query = (
         select(table.c.content)
-        .where(table.c.client == client, table.c.type == "RelatedPerson")
-        .where(table.c.content.contains(f'"Patient/{patient_id}"', autoescape=True))
+        .join(token, token.c.owner == table.c.id)
+        .where(token.c.client == client, token.c.type == "RelatedPerson", token.c.param == "_about")
+        .where(token.c.value == patient_id)
         .order_by(table.c.last_updated, table.c.id)
     )
     return list(connection.execute(query).scalars())

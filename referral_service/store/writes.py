@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, exists, insert, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
@@ -142,9 +142,13 @@ def bounded(key: str) -> str:
 
 
 def follow_patient(connection: Connection, patient_id: str, born: str) -> None:
-    """Lets the list know the birth date as it was corrected; of a referral entered in error it knows none."""
-    task = tables.task
-    changed = (task.c.patient_id == patient_id, task.c.masked == 0, task.c.born != born)
+    """Lets the list know the birth date as its sender corrected it; one that a human has made sure of stays.
+
+    Of a referral entered in error it knows none.
+    """
+    task, correction = tables.task, tables.correction
+    is_sure = exists().where(correction.c.task_id == task.c.id, correction.c.kind == "birth-date")
+    changed = (task.c.patient_id == patient_id, task.c.masked == 0, task.c.born != born, ~is_sure)
     connection.execute(update(task).where(*changed).values(born=born))
 
 

@@ -45,10 +45,11 @@ def _is_fhir() -> bool:
 
 def _harden(response: Response) -> Response:
     """No script, style or frame from elsewhere; nothing of a patient in caches between (OWASP Secure Headers)."""
-    response.headers["Content-Security-Policy"] = (
+    response.headers.setdefault(
+        "Content-Security-Policy",
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; frame-ancestors 'none'",
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
     # Not "no-referrer", with which a browser sends its forms with "Origin: null".

@@ -75,8 +75,8 @@ def actor() -> Actor:
 
 
 def person() -> str:
-    """Who works on the pages. Without authentication all are one and the same person."""
-    return client()
+    """Who works on the pages, by the name that stands on what they have in hand."""
+    return actor().name
 
 
 def now() -> datetime:

@@ -355,7 +355,7 @@ def test_the_timeline_tells_every_change_newest_first(site: Site, app_client: Fl
     identity = send(site, body, timedelta(days=1))
     send(site, body | {"status": "revoked"})
     assert sections(page(app_client, f"/referrals/{identity}"))["timeline"] == (
-        "Timeline Cancelled Withdrawn by sender 16 Mar 2026, 12:00 , north "
+        "Timeline Cancelled Withdrawn by the sender 16 Mar 2026, 12:00 , north "
         "Received and placed in Adult movement disorders 15 Mar 2026, 12:00 , This service"
     )
 

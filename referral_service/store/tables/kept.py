@@ -192,7 +192,7 @@ token = Table(
 )
 """What a resource is found by when it can have several: identifiers, names, codes, tags. Those whose ``param`` begins
 with ``_`` are our own: ``_word`` and ``_number`` are what coordinators type, names and identifiers as letters and
-digits alone."""
+digits alone; ``_about`` is the id of the stored Patient that a record speaks of."""
 
 address = Table(
     "address",

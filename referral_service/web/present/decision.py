@@ -16,7 +16,7 @@ from referral_service.policy import Policy
 from referral_service.referral import Flag, Queue
 from referral_service.routing import age_interval
 from referral_service.web.present import evidence, people, words
-from referral_service.web.present.words import Chip
+from referral_service.web.present.words import Chip, Moment, Now
 
 Row = Mapping[str, Any]
 Resource = Mapping[str, Any]
@@ -40,6 +40,18 @@ class Flagged:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """What a human decided over the machine: from what, to what, who, when, why."""
+
+    what: str
+    before: str
+    after: str
+    who: str
+    at: Moment
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     disposition: str
     headline: str
@@ -60,10 +72,13 @@ class Decision:
 
 
 def decision(row: Row, roots: Mapping[str, Resource], policy: Policy) -> Decision:
-    """What the machine decided, as stored. ``roots`` are what its evidence points into, by resource type."""
-    said = _parameters(orjson.loads(row["decision"])["parameter"])
+    """What the machine decided, as stored. ``roots`` are what its evidence points into, by resource type.
+
+    What the sender was told is what was decided in the end, by whomever.
+    """
+    said = _parameters(orjson.loads(row["machine_decision"] or row["decision"])["parameter"])
     priority = _parameters(_one(said, "priority", []))
-    told = issues(_one(said, "outcome", {}))
+    told = issues(_one(_parameters(orjson.loads(row["decision"])["parameter"]), "outcome", {}))
     certainty, name = _one(said, "certainty", ""), _one(said, "policy", "")
     found = [{key: values[0] for key, values in _parameters(part).items()} for part in said.get("evidence", [])]
     return Decision(
@@ -82,6 +97,21 @@ def decision(row: Row, roots: Mapping[str, Resource], policy: Policy) -> Decisio
         issues=told,
         prompts=_prompts(row, policy),
     )
+
+
+def corrections(row: Row, now: Now, policy: Policy) -> list[Correction]:
+    """What humans have decided over the machine, the newest of each kind, in the order in which it was done."""
+    said = _parameters(orjson.loads(row["decision"])["parameter"]).get("correction", [])
+    found = [{name: str(values[0]) for name, values in _parameters(parts).items()} for parts in said]
+    return [_correction(one, now, policy) for one in sorted(found, key=lambda one: one["at"])]
+
+
+def _correction(said: Mapping[str, str], now: Now, policy: Policy) -> Correction:
+    kind = said["kind"]
+    words_of = {"queue": lambda text: words.queue_name(text, policy), "birth-date": words.birth_day}.get(kind, str)
+    before = words_of(said["from"]) if "from" in said else "none" if kind == "code" else "not given"
+    at = now.moment(said["at"])
+    return Correction(words.sentence(kind), before, words_of(said["to"]), said["by"], at, said["reason"])
 
 
 def _prompts(row: Row, policy: Policy) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def line(row: Row, known: Known, now: Now, policy: Policy) -> Line:
         assignee=row["assignee"] or "",
         place=words.queue_name(row["queue"], policy),
         name="Entered in error" if masked else patient_name(row, patient, request, known),
-        age="" if masked else _age(row, patient, now),
+        age="" if masked else _age(row, now),
         code="" if masked else code,
         title="" if masked else title,
         suspected=suspected and not masked,
@@ -96,8 +96,11 @@ def _indication(task: people.Resource) -> tuple[str, str, bool]:
     return first.get("code", ""), first.get("display", ""), reason.get("text", "").startswith("Suspected ")
 
 
-def _age(row: Row, patient: people.Resource, now: Now) -> str:
-    return words.age_and_birth(patient.get("birthDate"), now.today) if row["patient"] else "record not sent yet"
+def _age(row: Row, now: Now) -> str:
+    """By the birth date as the patient's record states it, or as somebody here has made sure of it."""
+    return (
+        words.age_and_birth(row["born"] or None, now.today) if row["patient"] or row["born"] else "record not sent yet"
+    )
 
 
 def _said(row: Row, request: people.Resource, known: Known) -> str:

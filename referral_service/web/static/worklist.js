@@ -73,6 +73,19 @@
     }
   });
 
+  // With the shift key, all from the one picked before up to this one become as this one is.
+  let picked = null;
+
+  document.addEventListener("click", ({ target, shiftKey }) => {
+    if (target.name !== "task") return;
+    const boxes = [...document.querySelectorAll("input[name=task]")];
+    const ends = [boxes.indexOf(byId(picked)?.querySelector("input[name=task]")), boxes.indexOf(target)];
+    if (shiftKey && ends[0] >= 0) {
+      for (const box of boxes.slice(Math.min(...ends), Math.max(...ends) + 1)) box.checked = target.checked;
+    }
+    picked = target.closest("tr").id;
+  });
+
   // Keys
 
   const rows = () => [...document.querySelectorAll("#worklist tbody tr")];

@@ -24,7 +24,7 @@ from referral_service.web.present import queue, words
 from referral_service.web.present.words import Now
 from referral_service.web.worklist import news
 from referral_service.web.worklist.asked import Asked, code_of, listing_of, place_of, place_text, read
-from referral_service.web.worklist.choices import ORDERS, menus
+from referral_service.web.worklist.choices import BULK, ORDERS, menus
 
 blueprint = Blueprint("worklist", __name__)
 PAGE = 50
@@ -41,7 +41,7 @@ def day_in_words(iso: str) -> str:
 def show() -> str:
     """One list, in the order in which it should be worked."""
     with site().store.reading() as connection:
-        return render_template("worklist.html", **shown(connection, _asked(connection)))
+        return render_template("worklist.html", **shown(connection, asked_for(connection)))
 
 
 @blueprint.post("/")
@@ -50,7 +50,7 @@ def find() -> AnyResponse | str:
     if not request.form.get("text", "").strip():
         return redirect(f"{url_for('worklist.show')}?{request.query_string.decode()}", 303)
     with site().store.reading() as connection:
-        return render_template("worklist.html", **shown(connection, _asked(connection)))
+        return render_template("worklist.html", **shown(connection, asked_for(connection)))
 
 
 @blueprint.get("/refresh")
@@ -71,13 +71,13 @@ def _refreshed(unchanged: int) -> Response:
         etag = _etag(stamped, at)
         if request.headers.get("If-None-Match") == etag:
             return Response(status=unchanged, headers={"ETag": etag})
-        part = _list(connection, _asked(connection), at, stamped)
+        part = _list(connection, asked_for(connection), at, stamped)
         before = news.read(request.args)
         told = news.told(connection, before, part["red_flags"], at, site().policy)
     return Response(render_template("worklist_refresh.html", **part, told=told), headers={"ETag": etag})
 
 
-def _asked(connection: Reader) -> Asked:
+def asked_for(connection: Reader) -> Asked:
     """What is asked for; without a queue the first that waits most for somebody to look at it."""
     text = " ".join(request.form.get("text", "").split())
     if len(text) > TEXT or "\0" in text:
@@ -119,7 +119,7 @@ def _list(connection: Reader, asked: Asked, at: Now, stamped: Stamp) -> dict[str
         "is_start": asked.after is None,
         "found": found,
         "seen": news.Seen(stamped.last, around["red_flags"]),
-        "actions": (),
+        "actions": {} if asked.closed else BULK,
     }
 
 

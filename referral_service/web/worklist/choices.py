@@ -21,6 +21,21 @@ BANDS: Mapping[str, tuple[int, int | None]] = {
     "60-": (60, None),
 }
 """Ages in whole years, both ends included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """A move of many at once: its button, and what is said of those that were moved."""
+
+    button: str
+    done: str
+
+
+BULK: Mapping[str, Bulk] = {
+    "claim": Bulk("Take in hand", "taken in hand"),
+    "receive": Bulk("Mark as received", "marked as received"),
+}
+"""Moves that ask nothing, by code."""
 ORDERS: Mapping[str, str] = {
     "urgency": "Most urgent first",
     "-urgency": "Least urgent first",

@@ -1,0 +1,47 @@
+"""Which resources may hold attachments of a referral."""
+
+from __future__ import annotations
+
+import orjson
+from sqlalchemy import Connection, select, union
+
+from referral_service.store import tables
+from referral_service.store.lookups import known
+
+HOLDERS = ("DocumentReference", "DiagnosticReport", "Communication", "Binary")
+
+
+def sent_along(connection: Connection, client: str, referral_id: str) -> list[str]:
+    """References to what came in the same requests as the versions of a referral."""
+    request, old, received = tables.service_request, tables.history, tables.received
+    ids = union(
+        select(request.c.received_id).where(request.c.id == referral_id, request.c.client == client),
+        select(old.c.received_id).where(old.c.id == referral_id, old.c.client == client),
+    )
+    query = select(received.c.answers).where(received.c.id.in_(ids)).order_by(received.c.at, received.c.id)
+    listed = (one for text in connection.execute(query).scalars() if text for one in orjson.loads(text))
+    return [one for one in listed if isinstance(one, str) and one.partition("/")[0] in HOLDERS]
+
+
+def about_patient(connection: Connection, client: str, patient_id: str) -> list[str]:
+    """References to what a client has sent about one of its patients, oldest first."""
+    token, resource = tables.token, tables.resource
+    query = (
+        select(resource.c.type, resource.c.id)
+        .join(token, token.c.owner == resource.c.id)
+        .where(token.c.client == client, token.c.type.in_(HOLDERS), token.c.param == "_about")
+        .where(token.c.value == patient_id)
+        .order_by(resource.c.last_updated, resource.c.id)
+    )
+    return [f"{row.type}/{row.id}" for row in connection.execute(query)]
+
+
+def binary(connection: Connection, client: str, address: str) -> str | None:
+    """The text of the Binary that a client's address leads to."""
+    found = known(connection, client, addresses=[address]).addresses.get(address, "")
+    resource = tables.resource
+    query = select(resource.c.content).where(
+        resource.c.client == client, resource.c.type == "Binary", resource.c.id == found.partition("/")[2]
+    )
+    text: str | None = connection.execute(query).scalar()
+    return text
