@@ -157,7 +157,8 @@ def _proposed(entered: Entered, seen: Seen) -> present.Decision:
     patient = PatientFacts(entered.birth_date or None, deceased=False)
     given = DecisionInput(read_referral(envelope, referral), patient, now().today)
     parameters = decision_parameters([seen.decision], site().code_versions)
-    row = {"decision": orjson.dumps(parameters).decode(), "decision_input": facts_json(given).decode()}
+    decided = orjson.dumps(parameters).decode()
+    row = {"decision": decided, "machine_decision": None, "decision_input": facts_json(given).decode()}
     roots = {"ServiceRequest": referral.resource, "Bundle": seen.filled.bundle}
     return present.decision(row, roots, site().policy)
 
