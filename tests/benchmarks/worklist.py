@@ -150,11 +150,8 @@ def _add_task(
     _add_changes(rows, identity, shared["client"], at, place, chance)
 
 
-def _add_changes(
-    rows: Rows, identity: str, client: str, at: str, place: dict[str, Any], chance: random.Random
-) -> None:
-    """The first change of each Task, a person's decision where its status tells of one, and now and then another code.
-    """
+def _add_changes(rows: Rows, identity: str, client: str, at: str, place: dict[str, Any], chance: random.Random) -> None:
+    """The first change of each Task, a person's decision where its status tells of one, and now and then another code."""
     who = {"task_id": f"t-{identity}", "client": client, "actor": "somebody", "actor_name": "Somebody"}
     changes = rows.setdefault(tables.status_change, [])
     changes.append({**who, "version": 1, "at": at, "action": "create", "status": "requested", "queue": place["queue"]})
