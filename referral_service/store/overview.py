@@ -127,4 +127,4 @@ def corrected(connection: Connection, since: str) -> list[Row]:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return list(connection.execute(query).mappings())

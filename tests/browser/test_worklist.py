@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
+from tests.browser.pages import CHILD, RED, arrive, names
 from tests.serving import Server
-from tests.shapes import patient, referral
 from tests.web.test_pages import WICKED, wicked
-
-CHILD = f"{datetime.now(UTC).year - 7}-02-03"
-RED = "Acute dystonic reaction after metoclopramide"
-LOOKS: dict[str, dict[str, Any]] = {
-    "light": {},
-    "dark": {"color_scheme": "dark"},
-    "at 200 percent": {"viewport": {"width": 640, "height": 430}, "device_scale_factor": 2},
-    "on a phone": {"viewport": {"width": 320, "height": 700}, "is_mobile": True, "has_touch": True},
-}
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-def arrive(server: Server, family: str, reason: str = "Cervical dystonia", **more: Any) -> None:
-    born = more.pop("born", "1971-06-13")
-    subject = patient(born, id="p", name=[{"family": family, "given": ["Ada"]}])
-    body = referral(None, reason, subject={"reference": "#p"}, contained=[subject], **more)
-    assert server.post("/fhir/ServiceRequest", body).status_code == 201
-
-
-def names(page: Page) -> list[str]:
-    return page.locator("#worklist a.name").all_inner_texts()
 
 
 def look_again(page: Page) -> None:
@@ -50,18 +26,6 @@ def morning(server: Server) -> Server:
     arrive(server, "Sparrow", "?Blepharospasm", priority="urgent")
     arrive(server, "Makebelieve", "Generalized dystonia", born=CHILD)
     return server
-
-
-@pytest.mark.parametrize("look", LOOKS)
-def test_axe_finds_nothing_and_nothing_sticks_out(morning: Server, opened: Open, look: str) -> None:
-    arrive(morning, "Featherstub", RED)
-    page = opened("/?queue=all", **LOOKS[look])
-    for path in ("/?queue=all", "/?queue=all&priority=urgent&due=soon", "/?queue=intake-review", "/?queue=closed"):
-        page.goto(f"{morning.base}{path}")
-        page.locator("details.filters summary").click()
-        found = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
-        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_a_list_is_narrowed_by_filters_and_the_address_can_be_kept(morning: Server, opened: Open) -> None:
