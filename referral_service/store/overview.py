@@ -5,7 +5,7 @@ Everything is counted by the database; what comes back is as small as the answer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select
@@ -127,4 +127,5 @@ def corrected(connection: Connection, since: str) -> list[Row]:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
-    return list(connection.execute(query).mappings())
+    found: Iterable[Any] = connection.execute(query).mappings()
+    return list(found)
