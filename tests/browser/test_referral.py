@@ -39,6 +39,23 @@ def test_of_two_who_press_at_once_one_wins_and_the_other_is_told_who(
     unbothered(1)
 
 
+def test_of_two_browsers_that_take_one_in_hand_one_has_it_and_the_other_sees_who(
+    server: Server, opened: Open, unbothered: Any
+) -> None:
+    identity = arrive(server)
+    first, second = opened("/?queue=all"), opened(f"/referrals/{identity}", viewport={"width": 800, "height": 600})
+    first.get_by_label("Select Ada Vellum").check()
+    first.get_by_role("button", name="Take in hand").click()
+    expect(first.locator(".told")).to_contain_text("1 of 1 taken in hand.")
+    second.get_by_role("button", name="Take in hand").click()
+    expect(second.locator(".problem")).to_contain_text("Somebody was quicker")
+    expect(second.locator(".problem li")).to_have_text(re.compile(r"^Local user, .*: Taken in hand$"))
+    assert second.get_by_role("button", name="Take in hand").count() == 0
+    task = task_of(server, identity)
+    assert (task["meta"]["versionId"], task["status"]) == ("2", "requested")
+    unbothered(1)
+
+
 def test_a_question_is_answered_by_the_sender_and_the_referral_comes_back(server: Server, opened: Open) -> None:
     identity = arrive(server)
     page = opened(f"/referrals/{identity}")

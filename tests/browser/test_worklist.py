@@ -28,6 +28,33 @@ def morning(server: Server) -> Server:
     return server
 
 
+def test_the_day_begins_with_the_queue_of_the_red_flag_and_who_is_to_be_seen_first(
+    morning: Server, opened: Open
+) -> None:
+    page = opened("/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Adult movement disorders")
+    arrive(morning, "Featherstub", RED, born=CHILD)
+    page.get_by_role("link", name="Dystonia referrals").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Pediatric neuromotor")
+    assert names(page) == ["Ada Featherstub", "Ada Makebelieve"]
+    expect(page.locator("#tabs a")).to_have_text(
+        [
+            "Adult movement disorders 2 open",
+            "Pediatric neuromotor 2 open 1 with a red flag",
+            "Intake review 0 open",
+            "All queues 4 open 1 with a red flag",
+            "Closed 0 closed",
+            "Alerts 1 open",
+            "Not taken 0",
+        ]
+    )
+    expect(page.locator(".alerts-banner")).to_contain_text("1 alert not acknowledged")
+    page.get_by_role("link", name="Adult movement disorders").click()
+    assert names(page) == ["Ada Sparrow", "Ada Vellum"]
+    page.get_by_role("link", name="Ada Sparrow").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ada Sparrow")
+
+
 def test_a_list_is_narrowed_by_filters_and_the_address_can_be_kept(morning: Server, opened: Open) -> None:
     page = opened("/?queue=all")
     page.locator("details.filters summary").click()
