@@ -27,6 +27,7 @@ from referral_service.web import (
     definitions,
     entering,
     faults,
+    guard,
     health,
     moving,
     not_taken,
@@ -110,6 +111,7 @@ def application(site: Site) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
+    guard.register(app)
     doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
     rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
     for room in (*doors, *rooms):
