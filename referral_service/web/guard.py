@@ -7,6 +7,7 @@ from flask import Flask, g, request
 from referral_service.access.callers import ANYONE, Caller, Kind
 from referral_service.access.scopes import Need
 from referral_service.issues import Fault, FaultKind, error
+from referral_service.web.http import gate
 from referral_service.web.rules import RULES, Rule
 
 
@@ -36,7 +37,9 @@ def forbidden(words: str) -> Fault:
 
 
 def _caller() -> Caller:
-    return ANYONE
+    if not gate().asks:
+        return ANYONE
+    raise Fault(FaultKind.LOGIN, error("login", "login", "Nobody is known by this request."))
 
 
 def _judge(caller: Caller, rule: Rule) -> None:

@@ -16,6 +16,7 @@ from flask import Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from referral_service.access.callers import Caller
+from referral_service.access.gate import Gate
 from referral_service.addresses import origin
 from referral_service.fhir import writer
 from referral_service.intake import Answer, Became, Incoming, Site
@@ -58,6 +59,11 @@ _FORMATS = frozenset({"json", "application/json", "application/fhir+json", "text
 
 def site() -> Site:
     found: Site = current_app.extensions["site"]
+    return found
+
+
+def gate() -> Gate:
+    found: Gate = current_app.extensions["gate"]
     return found
 
 
