@@ -9,6 +9,7 @@ from threading import Event
 
 from flask import Flask
 
+from referral_service.access.gate import OPEN, Gate
 from referral_service.fhir.package import definitions as definitions_of_codes
 from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
@@ -27,6 +28,7 @@ from referral_service.web import (
     definitions,
     entering,
     faults,
+    guard,
     health,
     moving,
     not_taken,
@@ -51,7 +53,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     chosen = settings or from_environment()
     store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
     check(store)
-    served = application(site_of(store, policy, chosen.public_url))
+    gate = Gate(asks=chosen.auth == "smart", secret_key=chosen.secret_key)
+    served = application(site_of(store, policy, chosen.public_url), gate)
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
@@ -102,14 +105,16 @@ def site_of(store: Store, policy: Policy, public_url: str) -> Site:
     )
 
 
-def application(site: Site) -> Flask:
+def application(site: Site, gate: Gate = OPEN) -> Flask:
     """All doors on one site; what a process that died left waiting is decided first."""
     reconsider_all(site, datetime.now(UTC))
     app = Flask("referral_service.web")
     app.extensions["site"] = site
+    app.extensions["gate"] = gate
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
+    guard.register(app)
     doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
     rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
     for room in (*doors, *rooms):

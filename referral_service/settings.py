@@ -18,7 +18,7 @@ PREFIX = "REFERRAL_"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 KNOWN = frozenset(
     {
-        *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "OUTBOUND"),
+        *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "OUTBOUND", "SECRET_KEY"),
         *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SENDER"),
     }
 )
@@ -59,6 +59,7 @@ class Settings:
     demo: bool
     outbound: frozenset[str] = frozenset()
     mail: Mail | None = None
+    secret_key: str = field(default="", repr=False)
 
 
 def from_environment(environment: Mapping[str, str] | None = None, *, serves: bool = True) -> Settings:
@@ -79,6 +80,7 @@ def from_environment(environment: Mapping[str, str] | None = None, *, serves: bo
         demo=_switch(values.get("DEMO", "0")),
         outbound=frozenset(map(_origin, values.get("OUTBOUND", "").split())),
         mail=_mail(values),
+        secret_key=values.get("SECRET_KEY", ""),
     )
     if serves:
         _check_auth(settings)

@@ -15,6 +15,9 @@ DOORS = {
     # library            rooms that may import it
     "sqlalchemy": {"store"},
     "alembic": {"store"},
+    "argon2": {"access"},
+    "authlib": {"web"},
+    "joserfc": {"access"},
     "psycopg": set(),
     "flask": {"web", "app"},
     "werkzeug": {"web"},
@@ -36,8 +39,9 @@ PURE = {"addresses", "issues", "policy", "referral", "routing", "decide", "workl
 INWARD = {
     # room         what it may never import
     "fhir": {"intake", "store", "web", "worker", "telling", "app", "cli"},
-    "store": {"intake", "web", "worker", "telling", "app", "cli"},
-    "intake": {"web", "worker", "telling", "app", "cli"},
+    "store": {"intake", "access", "web", "worker", "telling", "app", "cli"},
+    "intake": {"web", "access", "worker", "telling", "app", "cli"},
+    "access": {"fhir", "intake", "web", "worker", "telling", "app", "cli"},
     "web": {"worker", "telling", "app", "cli"},
     "worker": {"fhir", "intake", "web", "telling", "app", "cli"},
     "telling": {"fhir", "intake", "web", "app", "cli"},

@@ -15,10 +15,12 @@ import orjson
 from flask import Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from referral_service.access.callers import Caller
+from referral_service.access.gate import Gate
 from referral_service.fhir import writer
 from referral_service.intake import Answer, Became, Incoming, Site
 from referral_service.issues import Fault, FaultKind, Issue, error
-from referral_service.worklist import Actor, everyone
+from referral_service.worklist import Actor
 
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = frozenset({FHIR_JSON, "application/json"})
@@ -59,9 +61,20 @@ def site() -> Site:
     return found
 
 
+def gate() -> Gate:
+    found: Gate = current_app.extensions["gate"]
+    return found
+
+
+def caller() -> Caller:
+    """Who calls, as the guard has found."""
+    found: Caller = g.caller
+    return found
+
+
 def client() -> str:
-    """Who calls. Without authentication all callers are one and the same client."""
-    return "local"
+    """Whose records are sent and read: the client that a system is."""
+    return caller().client
 
 
 def request_id() -> str:
@@ -69,8 +82,8 @@ def request_id() -> str:
 
 
 def actor() -> Actor:
-    """Who acts on Tasks. Without authentication everyone may do all that a placer, a filler and a lead may."""
-    return everyone(client())
+    """Who acts on Tasks, and in which roles."""
+    return caller().actor
 
 
 def person() -> str:

@@ -561,5 +561,6 @@ def test_a_moment_is_shown_again_as_it_was_typed(site: Site) -> None:
 
 
 def test_who_works_on_the_pages_goes_by_the_name_on_what_they_take(app_client: FlaskClient) -> None:
-    with app_client.application.test_request_context("/"):
+    with app_client:
+        app_client.get("/")
         assert actor().name == "Local user"

@@ -522,7 +522,7 @@ def test_the_stylesheets_and_the_icon_are_served(app_client: FlaskClient) -> Non
     for link in links:
         with app_client.get(link) as response:
             kinds.append(response.mimetype)
-    assert kinds == ["image/svg+xml", "text/css", "text/css"]
+    assert kinds == ["image/svg+xml", "text/css", "text/css", "text/css"]
 
 
 @pytest.mark.parametrize("path", ["/", "/not-taken"])

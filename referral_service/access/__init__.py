@@ -1,0 +1,1 @@
+"""Who may send, see and move referrals: scopes of systems, roles of people."""
