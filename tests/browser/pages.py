@@ -72,6 +72,7 @@ def unfold(page: Page) -> None:
 
 def check(page: Page) -> None:
     """Axe finds nothing, and nothing sticks out sideways. A phone zooms out of what does, so its own width counts."""
+    page.wait_for_load_state()  # Words can be read before the styles have come.
     found = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
     faults = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
     assert faults == [], f"{page.url}: {faults}"

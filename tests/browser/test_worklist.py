@@ -139,6 +139,7 @@ def test_the_whole_list_is_worked_by_keyboard(opened: Open) -> None:
     page.keyboard.press("g")
     page.keyboard.press("e")
     expect(page.get_by_role("heading", level=1)).to_have_text("All queues")
+    page.wait_for_load_state()
     for key in ("j", "j", "j", "k"):
         page.keyboard.press(key)
     assert page.evaluate("document.activeElement.textContent") == "Ada Vellum"
