@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from referral_service.addresses import is_mail_address, origin
 
 PREFIX = "REFERRAL_"
+SECRET_LENGTH = 32
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 KNOWN = frozenset(
     {
@@ -165,10 +166,16 @@ def _mail(values: Mapping[str, str]) -> Mail | None:
 
 def _check_auth(settings: Settings) -> None:
     if settings.auth == "smart":
-        raise SettingsError(
-            "REFERRAL_AUTH=smart, the default, is not in this version; set REFERRAL_AUTH=none, which is for loopback"
-        )
+        _check_secret(settings)
+        return
     if settings.auth != "none":
         raise SettingsError("REFERRAL_AUTH is smart or none")
     if settings.host not in LOOPBACK and not settings.demo:
         raise SettingsError("REFERRAL_AUTH=none is only for loopback, or with REFERRAL_DEMO=1")
+
+
+def _check_secret(settings: Settings) -> None:
+    if not settings.secret_key and not settings.database_url.startswith("sqlite"):
+        raise SettingsError("REFERRAL_SECRET_KEY is missing; only beside an SQLite file is one made")
+    if settings.secret_key and len(settings.secret_key) < SECRET_LENGTH:
+        raise SettingsError(f"REFERRAL_SECRET_KEY is shorter than {SECRET_LENGTH} characters")
