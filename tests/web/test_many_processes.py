@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,33 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.serving import Server
+from tests.serving import SMART, Server, command, registered
 from tests.shapes import referral
-from tests.systems import System, key_set, public, rsa_key
-
-SECRET = {"REFERRAL_AUTH": "smart", "REFERRAL_SECRET_KEY": "k" * 40}
-
-
-def command(server: Server, *words: str) -> str:
-    environment = {**os.environ, **SECRET, "REFERRAL_DATABASE_URL": server.database_url}
-    ran = subprocess.run(
-        [sys.executable, "-m", "referral_service.cli", *words],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
-def registered(server: Server, folder: Path) -> System:
-    """A system that an operator has registered by command line, beside the running server."""
-    (folder / "jwks.json").write_text(key_set(public(rsa_key("a"))), "utf-8")
-    scopes = ("--scope", "system/ServiceRequest.crs system/Task.rs")
-    given = ("--id", "ehr-a", "--name", "Clinic A", "--role", "placer", *scopes)
-    assert command(server, "client", "add", *given, "--jwks", str(folder / "jwks.json")) == "ehr-a is registered.\n"
-    return System(audience=f"{server.base}/auth/token")
 
 
 def ask(server: Server, form: dict[str, str]) -> requests.Response:
@@ -48,7 +20,7 @@ def ask(server: Server, form: dict[str, str]) -> requests.Response:
 @pytest.fixture
 def replicas(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Server, Server]]:
     """Two servers on one database, behind one public address."""
-    one, two = (Server(postgres_url, tmp_path, dict(SECRET)) for _ in range(2))
+    one, two = (Server(postgres_url, tmp_path, dict(SMART)) for _ in range(2))
     two.settings["REFERRAL_PUBLIC_URL"] = one.base
     try:
         one.start()
