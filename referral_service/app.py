@@ -10,6 +10,7 @@ from threading import Event
 from flask import Flask
 
 from referral_service.access.gate import OPEN, Gate
+from referral_service.access.issuer import ALGORITHMS, Issuer
 from referral_service.access.key_sets import KeySets
 from referral_service.access.secret import key_beside
 from referral_service.fhir.package import definitions as definitions_of_codes
@@ -72,7 +73,14 @@ def gate_of(settings: Settings) -> Gate:
         key = settings.secret_key or key_beside(sqlite_file(settings.database_url))
     except ValueError as problem:
         raise SettingsError(f"REFERRAL_SECRET_KEY is not set, and {problem}") from problem
-    return Gate(asks=True, secret_key=key, key_sets=KeySets(settings.outbound))
+    return Gate(True, key, KeySets(settings.outbound), _issuer_of(settings))
+
+
+def _issuer_of(settings: Settings) -> Issuer | None:
+    named = settings.issuer
+    if named is None:
+        return None
+    return Issuer(named.name, named.jwks, named.audience, KeySets(settings.outbound, ALGORITHMS))
 
 
 def _read_ahead(app: Flask) -> None:

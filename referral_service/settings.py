@@ -20,6 +20,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 KNOWN = frozenset(
     {
         *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "OUTBOUND", "SECRET_KEY"),
+        *("ISSUER", "ISSUER_JWKS", "ISSUER_AUDIENCE"),
         *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SENDER"),
     }
 )
@@ -45,6 +46,15 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
+class OutsideIssuer:
+    """Whose access tokens count beside our own: its name, where its keys are, and what it calls this service."""
+
+    name: str
+    jwks: str
+    audience: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """``public_url`` is what Location and links begin with; the Host header is never trusted.
 
@@ -61,6 +71,7 @@ class Settings:
     outbound: frozenset[str] = frozenset()
     mail: Mail | None = None
     secret_key: str = field(default="", repr=False)
+    issuer: OutsideIssuer | None = None
 
 
 def from_environment(environment: Mapping[str, str] | None = None, *, serves: bool = True) -> Settings:
@@ -82,6 +93,7 @@ def from_environment(environment: Mapping[str, str] | None = None, *, serves: bo
         outbound=frozenset(map(_origin, values.get("OUTBOUND", "").split())),
         mail=_mail(values),
         secret_key=values.get("SECRET_KEY", ""),
+        issuer=_issuer(values),
     )
     if serves:
         _check_auth(settings)
@@ -137,6 +149,21 @@ def _origin(value: str) -> str:
     if parts.path.strip("/") or parts.query:
         raise SettingsError("REFERRAL_OUTBOUND lists scheme, host and port only, with no path behind them")
     return found
+
+
+def _issuer(values: Mapping[str, str]) -> OutsideIssuer | None:
+    given = [values.get(key, "") for key in ("ISSUER", "ISSUER_JWKS", "ISSUER_AUDIENCE")]
+    if not any(given):
+        return None
+    if not all(given):
+        raise SettingsError("REFERRAL_ISSUER, REFERRAL_ISSUER_JWKS and REFERRAL_ISSUER_AUDIENCE are given together")
+    try:
+        is_https = origin(given[1]).startswith("https://")
+    except ValueError:
+        is_https = False
+    if not is_https:
+        raise SettingsError("REFERRAL_ISSUER_JWKS is no https address")
+    return OutsideIssuer(*given)
 
 
 def _mail(values: Mapping[str, str]) -> Mail | None:

@@ -67,11 +67,11 @@ class System:
         return "RS384" if isinstance(self.key, RSAKey) else "ES384"
 
     def header(self, **changed: Any) -> dict[str, Any]:
-        return _changed({"alg": self.algorithm, "typ": "JWT", "kid": self.key.kid}, changed)
+        return changed_as({"alg": self.algorithm, "typ": "JWT", "kid": self.key.kid}, changed)
 
     def claims(self, **changed: Any) -> dict[str, Any]:
         written = {"iss": self.id, "sub": self.id, "aud": self.audience, "jti": str(uuid4()), "exp": time.time() + 240}
-        return _changed(written, changed)
+        return changed_as(written, changed)
 
     def assertion(self, header: dict[str, Any] | None = None, **claims: Any) -> str:
         return signed(self.header(**(header or {})), self.claims(**claims), self.key, self.algorithm)
@@ -83,7 +83,7 @@ class System:
             "client_assertion": changed.pop("client_assertion", None) or self.assertion(),
             "scope": scope,
         }
-        return _changed(written, changed)
+        return changed_as(written, changed)
 
     def registration(self, **changed: Any) -> Registration:
         given: dict[str, Any] = {
@@ -109,5 +109,5 @@ class System:
         return {"Authorization": f"Bearer {self.token(app, scope)}"}
 
 
-def _changed(written: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
+def changed_as(written: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in (written | changed).items() if value is not LEFT_OUT}

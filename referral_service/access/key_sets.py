@@ -57,6 +57,8 @@ class KeySets:
         """The one key of a registered client that fits, or None."""
         if client["jwks"] is not None:
             return the_one(_inline(client["jwks"]), kid, algorithm)
+        if client["jwks_url"] is None:
+            return None
         return self.key_at(client["jwks_url"], kid, algorithm)
 
     def key_at(self, address: str, kid: str, algorithm: str) -> PublicKey | None:

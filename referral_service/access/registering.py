@@ -30,7 +30,9 @@ class RegistrationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What is asked for. Its key set is given as a file holds it (``jwks``) or as an address (``jwks_url``)."""
+    """What is asked for. Its key set is given as a file holds it (``jwks``) or as an address (``jwks_url``), or its
+    tokens come from the issuer outside: one of the three.
+    """
 
     id: str
     name: str
@@ -41,6 +43,7 @@ class Registration:
     jwks_url: str | None = None
     placer_system: str | None = None
     bars: bool = False
+    outside_issuer: bool = False
 
 
 def register(connection: Connection, asked: Registration, types: Iterable[str], at: datetime) -> None:
@@ -101,19 +104,19 @@ def _scopes(words: tuple[str, ...], types: Iterable[str]) -> str:
 
 
 def _check_keys(asked: Registration) -> None:
-    if asked.jwks is not None and asked.jwks_url is None:
+    if [asked.jwks is not None, asked.jwks_url is not None, asked.outside_issuer].count(True) != 1:
+        raise RegistrationError("keys are given as a file, as an address, or left to the issuer outside: one of these")
+    if asked.jwks is not None:
         if len(asked.jwks) > MAX_KEY_SET:
             raise RegistrationError(f"the key set is larger than {MAX_KEY_SET // 1024} KiB")
         try:
             read_key_set(_text(asked.jwks))
         except KeySetError as problem:
             raise RegistrationError(str(problem)) from problem
-    elif asked.jwks_url is not None and asked.jwks is None:
+    elif asked.jwks_url is not None:
         _check_line("the address of the key set", asked.jwks_url, 512)
         if not _is_https(asked.jwks_url):
             raise RegistrationError("the address of the key set begins with https:// and holds no name or password")
-    else:
-        raise RegistrationError("the keys are given as a file or as an address, one of the two")
 
 
 def _text(key_set: bytes) -> str:
@@ -134,9 +137,15 @@ def table(clients: Iterable[systems.Row]) -> Iterator[str]:
     """A line for each client: its id, roles, queues, scopes, where its keys are, and whether it may call."""
     rows = [("id", "name", "roles", "queues", "scopes", "keys", "state")]
     for one in clients:
-        keys = one["jwks_url"] or "kid " + ", ".join(key.kid for key in read_key_set(one["jwks"]))
+        keys = _keys_in_words(one)
         state = f"revoked {one['revoked_at']}" if one["revoked_at"] else f"since {one['registered_at']}"
         rows.append((one["id"], one["name"], one["roles"], one["queues"] or "-", one["scopes"], keys, state))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _keys_in_words(client: systems.Row) -> str:
+    if client["jwks"] is None:
+        return client["jwks_url"] or "of the issuer outside"
+    return "kid " + ", ".join(key.kid for key in read_key_set(client["jwks"]))

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import pytest
-import trustme
 
 from referral_service import outbound
 from referral_service.access.key_sets import KeySets
 from referral_service.addresses import is_public
 from referral_service.outbound import NotAllowed, OutboundError, Reader
-from tests.receivers import Handler, Receiver, status
-from tests.systems import ec_key, key_set, public, rsa_key
+from tests.publishers import Publisher
+from tests.receivers import Handler, status
+from tests.systems import ec_key, public, rsa_key
 
 
 class Clock:
@@ -29,31 +27,12 @@ class Clock:
         return self.seconds
 
 
-class Publisher(Receiver):
-    """An https server of a system that publishes its keys."""
-
-    @property
-    def origin(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
-
-    @property
-    def address(self) -> str:
-        return f"{self.origin}/jwks.json"
-
-    def publish(self, *keys: dict[str, Any], **headers: str) -> None:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.answer = status(200, key_set(*keys).encode(), **named)
-
-
 @pytest.fixture
 def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
-    authority, opened = trustme.CA(), Publisher()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-    authority.cert_pem.write_to_path(str(tmp_path / "trusted.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
+    opened = Publisher()
     opened.publish(public(rsa_key("a")))
-    with opened.open(context):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
+    with opened.trusted(tmp_path / "trusted.pem"):
         yield opened
 
 

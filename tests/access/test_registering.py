@@ -122,7 +122,8 @@ def test_one_that_is_there_is_not_added_and_one_that_is_not_is_not_revoked(comma
         (("--scope", "system/Task.read"), "'system/Task.read' is no scope"),
         (("--scope", "system/Medication.r"), "names a type that is not kept here"),
         (("--scope", ""), "a scope is missing"),
-        (("--jwks-url", "https://ehr.example/jwks"), "one of the two"),
+        (("--jwks-url", "https://ehr.example/jwks"), "one of these"),
+        (("--outside-issuer",), "one of these"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_kept(
@@ -166,7 +167,7 @@ def test_keys_are_published_over_https(command: Command, address: str) -> None:
 
 def test_keys_are_given_in_one_way(store: Store) -> None:
     changed: dict[str, Any] = {"jwks": None}
-    with pytest.raises(RegistrationError, match="one of the two"):
+    with pytest.raises(RegistrationError, match="one of these"):
         System().register(store, **changed)
 
 

@@ -20,11 +20,12 @@ client = Table(
     Column("bars", Integer, nullable=False),
     instant("registered_at"),
     Column("revoked_at", String(24)),
-    CheckConstraint("(jwks IS NULL) <> (jwks_url IS NULL)", name="keys"),
+    CheckConstraint("jwks IS NULL OR jwks_url IS NULL", name="keys"),
     CheckConstraint("bars IN (0, 1)", name="bars"),
 )
 """A registered system; its id is the ``client`` of every row that it sends. ``roles``, ``queues`` and ``scopes`` are
-words with spaces between. Its public keys stand in ``jwks`` or at ``jwks_url``. ``placer_system`` is the system of its
+words with spaces between. Its public keys stand in ``jwks`` or at
+``jwks_url``, or it has none and comes with tokens of the issuer outside. ``placer_system`` is the system of its
 placer identifiers when they carry no type, ``bars`` is 1 for one that speaks BaRS."""
 
 access_token = Table(

@@ -38,8 +38,8 @@ def upgrade() -> None:
         sa.Column("bars", sa.Integer(), nullable=False),
         sa.Column("registered_at", sa.String(length=24), nullable=False),
         sa.Column("revoked_at", sa.String(length=24), nullable=True),
-        sa.CheckConstraint("(jwks IS NULL) <> (jwks_url IS NULL)", name=op.f("ck_client_keys")),
         sa.CheckConstraint("bars IN (0, 1)", name=op.f("ck_client_bars")),
+        sa.CheckConstraint("jwks IS NULL OR jwks_url IS NULL", name=op.f("ck_client_keys")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_client")),
     )
     op.create_table(
