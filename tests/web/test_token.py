@@ -16,7 +16,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select
 from werkzeug.test import TestResponse
 
+from referral_service.access.assertions import read_assertion
 from referral_service.access.gate import Gate
+from referral_service.access.signed import TokenError
+from referral_service.access.tokens import use_up
 from referral_service.app import application
 from referral_service.intake import Site
 from referral_service.store import systems, tables
@@ -312,12 +315,25 @@ def test_a_client_registered_anew_signs_with_its_new_key_and_holds_no_old_token(
 
 
 def test_a_client_that_is_revoked_while_it_asks_gets_no_token(system: System, store: Store) -> None:
+    assertion = read_assertion(system.assertion(), AUDIENCE, datetime.now(UTC))
     with store.reading() as connection:
         row = systems.client_in_use(connection, system.id)
     assert row is not None
     with store.writing() as connection:
         systems.revoke(connection, system.id, datetime.now(UTC))
-        assert not systems.is_as_it_was(connection, row)
+    with pytest.raises(TokenError, match="No registered client"), store.writing() as connection:
+        use_up(connection, assertion, row)
+
+
+def test_a_token_that_a_revoked_client_holds_after_all_is_refused(
+    system: System, http: FlaskClient, store: Store
+) -> None:
+    token = "t" * 43
+    with store.writing() as connection:
+        systems.revoke(connection, system.id, datetime.now(UTC))
+        token_hash = hashlib.sha256(token.encode()).hexdigest()
+        systems.keep_token(connection, token_hash, system.id, "system/Task.s", datetime(2099, 1, 1, tzinfo=UTC))
+    assert with_token(http, token).status_code == 401
 
 
 def test_what_has_expired_is_removed_with_the_next_token(system: System, http: FlaskClient, store: Store) -> None:
