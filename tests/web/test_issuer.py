@@ -132,7 +132,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "the audience is absent": {"aud": LEFT_OUT},
     "the audience is an object": {"aud": {"referrals": 1}},
     "no client is named": {"azp": LEFT_OUT},
-    "two clients are named": {"client_id": "ehr-b"},
+    "two clients are named": {"client_id": "ehr-o", "azp": "ehr-b"},
     "the client is not registered": {"azp": "ehr-x"},
     "the client is no text": {"azp": ["ehr-o"]},
     "the client holds NUL": {"azp": "ehr-o\0"},
