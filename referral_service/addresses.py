@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 _PORTS = {"http": 80, "https": 443}
 _MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+
+_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
 
 def origin(address: str) -> str:
@@ -27,3 +30,16 @@ def is_mail_address(text: str) -> bool:
     https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address
     """
     return bool(_MAIL.fullmatch(text))
+
+
+def is_public(number: str) -> bool:
+    """Whether an IP address is one of the open internet; one that hides another inside is not.
+
+    https://www.iana.org/assignments/iana-ipv6-special-registry
+    """
+    address = ip_address(number.partition("%")[0])
+    if isinstance(address, IPv6Address):
+        hides = address.ipv4_mapped or address.sixtofour or address.teredo
+        if hides or any(address in network for network in _TRANSLATED):
+            return False
+    return address.is_global and not address.is_multicast

@@ -10,13 +10,16 @@ from threading import Event
 from flask import Flask
 
 from referral_service.access.gate import OPEN, Gate
+from referral_service.access.issuer import ALGORITHMS, Issuer
+from referral_service.access.key_sets import KeySets
+from referral_service.access.secret import key_beside
 from referral_service.fhir.package import definitions as definitions_of_codes
 from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
 from referral_service.intake.site import Site
 from referral_service.policy import Policy, load_policy
 from referral_service.settings import Settings, SettingsError, from_environment
-from referral_service.store.engine import Store, open_store
+from referral_service.store.engine import Store, open_store, sqlite_file
 from referral_service.store.migrations import check, upgrade
 from referral_service.telling import NO_CONTACT, Teller, check_ways
 from referral_service.web import (
@@ -38,6 +41,7 @@ from referral_service.web import (
     reading,
     searching,
     submitting,
+    token,
     worklist,
 )
 from referral_service.worker import now, run, start_thread
@@ -53,13 +57,30 @@ def create_app(settings: Settings | None = None) -> Flask:
     chosen = settings or from_environment()
     store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
     check(store)
-    gate = Gate(asks=chosen.auth == "smart", secret_key=chosen.secret_key)
-    served = application(site_of(store, policy, chosen.public_url), gate)
+    served = application(site_of(store, policy, chosen.public_url), gate_of(chosen))
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
         start_thread(store, Teller(store, policy, chosen, now))
     return served
+
+
+def gate_of(settings: Settings) -> Gate:
+    """Raises :class:`SettingsError` when there is no key to sign with and none can be made."""
+    if settings.auth == "none":
+        return OPEN
+    try:
+        key = settings.secret_key or key_beside(sqlite_file(settings.database_url))
+    except ValueError as problem:
+        raise SettingsError(f"REFERRAL_SECRET_KEY is not set, and {problem}") from problem
+    return Gate(True, key, KeySets(settings.outbound), _issuer_of(settings))
+
+
+def _issuer_of(settings: Settings) -> Issuer | None:
+    named = settings.issuer
+    if named is None:
+        return None
+    return Issuer(named.name, named.jwks, named.audience, KeySets(settings.outbound, ALGORITHMS))
 
 
 def _read_ahead(app: Flask) -> None:
@@ -115,7 +136,7 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     app.url_map.merge_slashes = False
     faults.register(app)
     guard.register(app)
-    doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
+    doors = (submitting, moving, operations, searching, reading, definitions, capability, token, health)
     rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
     for room in (*doors, *rooms):
         app.register_blueprint(room.blueprint)

@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from referral_service.policy import PolicyError
 from referral_service.settings import SettingsError, from_environment
+
+if TYPE_CHECKING:
+    from referral_service.store.engine import Store
 
 
 @click.group()
@@ -104,6 +108,59 @@ def replay(policy: Path | None, as_json: bool) -> None:
 
 
 @main.group()
+def client() -> None:
+    """Systems that may call."""
+
+
+@client.command("add")
+@click.option("--id", "client_id", required=True, help="Stands as iss and sub in what the system signs.")
+@click.option("--name", required=True, help="Shown to people.")
+@click.option(
+    "--role", "roles", multiple=True, required=True, help="placer (sends referrals) or filler (works on them)."
+)
+@click.option("--queue", "queues", multiple=True, help="A queue that a filler works on.")
+@click.option("--scope", "scopes", multiple=True, required=True, help="As system/ServiceRequest.cru.")
+@click.option("--jwks", type=click.File("rb"), help="Its public keys, a JSON Web Key Set.")
+@click.option("--jwks-url", help="Where it publishes them.")
+@click.option("--placer-system", help="The system of its placer identifiers, when they carry no type.")
+@click.option("--bars", is_flag=True, help="It speaks BaRS.")
+@click.option("--outside-issuer", is_flag=True, help="It has no keys here; its tokens come from the issuer outside.")
+def client_add(jwks: BinaryIO | None, **given: Any) -> None:
+    """Register a system; one that was revoked is registered anew and has its records again."""
+    from referral_service.access.registering import Registration, register
+    from referral_service.web.reading import READABLE
+
+    with _plainly(), _database() as store:
+        asked = Registration(given.pop("client_id"), jwks=jwks.read() if jwks else None, **given)
+        with store.writing() as connection:
+            register(connection, asked, READABLE, datetime.now(UTC))
+    click.echo(f"{asked.id} is registered.")
+
+
+@client.command("list")
+def client_list() -> None:
+    """Every system, the revoked ones too."""
+    from referral_service.access.registering import table
+    from referral_service.store.systems import clients
+
+    with _plainly(), _database() as store, store.reading() as connection:
+        _print(table(clients(connection)))
+
+
+@client.command("revoke")
+@click.argument("client_id")
+def client_revoke(client_id: str) -> None:
+    """End a system and its tokens, at once."""
+    from referral_service.store.systems import revoke
+
+    with _plainly(), _database() as store, store.writing() as connection:
+        was_in_use = revoke(connection, client_id, datetime.now(UTC))
+    if not was_in_use:
+        raise click.ClickException("There is no such client, or it was revoked before.")
+    click.echo(f"{client_id} is revoked.")
+
+
+@main.group()
 def db() -> None:
     """The database."""
 
@@ -134,15 +191,30 @@ def _print(lines: Iterator[str]) -> None:
 
 
 @contextmanager
+def _database() -> Iterator[Store]:
+    """The database of the settings, which is up to date."""
+    from referral_service.store.engine import open_store
+    from referral_service.store.migrations import check as check_schema
+
+    store = open_store(from_environment(serves=False).database_url)
+    try:
+        check_schema(store)
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
 def _plainly() -> Iterator[None]:
     """What the person at the keyboard can mend is said in one line; no value of a setting is shown."""
+    from referral_service.access.registering import RegistrationError
     from referral_service.server import PortError
     from referral_service.store.engine import UNUSABLE
     from referral_service.store.migrations import SchemaError
 
     try:
         yield
-    except (SettingsError, SchemaError, PortError) as problem:
+    except (SettingsError, SchemaError, PortError, RegistrationError) as problem:
         raise click.ClickException(str(problem)) from problem
     except PolicyError as problem:
         raise click.ClickException(f"The policy: {problem}") from problem

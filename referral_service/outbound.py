@@ -7,23 +7,33 @@ https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Preve
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPSConnectionPool
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as BodyTimeout
+from urllib3.util.connection import create_connection
 
-from referral_service.addresses import origin
+from referral_service.addresses import is_public, origin
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
 WHOLE_SECONDS = 20.0
 """From the first byte asked for to the last one read of the answer's body."""
+
+GET_SECONDS = 3.0
+"""For all of a GET, finding the address and the handshake too."""
 
 MAX_BYTES = 64 * 1024
 _CHUNK = 16 * 1024
@@ -45,10 +55,11 @@ class OutboundError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of any status, redirects among them; the body is whole."""
+    """An answer of any status, redirects among them; the body is whole, the names of headers are in small letters."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 class _SystemTrust(HTTPAdapter):
@@ -78,39 +89,114 @@ class Outbound:
         """Raises :class:`NotAllowed`, or :class:`OutboundError` when no whole answer came in time."""
         self.check(address)
         began = time.monotonic()
+        with _told_plainly(), _session(_SystemTrust()) as session:
+            answer = session.post(
+                address,
+                data=body,
+                headers={"Accept-Encoding": "identity", **headers},
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                allow_redirects=False,
+                stream=True,
+            )
+            return Reply(answer.status_code, _body(answer, began + WHOLE_SECONDS, self._max_bytes))
+
+
+class _PublicConnection(HTTPSConnection):
+    """Goes to addresses of the open internet only, and to the very one that was looked at."""
+
+    def _new_conn(self) -> socket.socket:
+        found = [item[4][0] for item in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)]
+        if not found or not all(is_public(str(number)) for number in found):
+            raise NotAllowed("it leads to a private address")
+        return create_connection((str(found[0]), self.port), self.timeout, socket_options=self.socket_options)
+
+
+class _PublicPool(HTTPSConnectionPool):
+    ConnectionCls = _PublicConnection
+
+
+class _PublicOnly(_SystemTrust):
+    def init_poolmanager(self, *positional: Any, **named: Any) -> None:
+        super().init_poolmanager(*positional, **named)
+        self.poolmanager.pool_classes_by_scheme = {"https": _PublicPool}
+
+
+class Reader:
+    """Fetches what others publish over https; from private addresses only at the ``allowed`` origins."""
+
+    def __init__(self, allowed: frozenset[str] = frozenset(), max_bytes: int = MAX_BYTES) -> None:
+        self._allowed = allowed
+        self._max_bytes = max_bytes
+
+    def get(self, address: str, accept: str) -> Reply:
+        """Raises :class:`NotAllowed`, or :class:`OutboundError` when no whole answer came in :data:`GET_SECONDS`."""
         try:
-            with _session() as session:
-                answer = session.post(
-                    address,
-                    data=body,
-                    headers={"Accept-Encoding": "identity", **headers},
-                    timeout=(CONNECT_SECONDS, READ_SECONDS),
-                    allow_redirects=False,
-                    stream=True,
-                )
-                return Reply(answer.status_code, self._body(answer, began))
-        except (requests.Timeout, BodyTimeout) as problem:
-            raise OutboundError("timeout") from problem
-        except requests.exceptions.SSLError as problem:
-            raise OutboundError("tls") from problem
-        except (requests.RequestException, HTTPError, OSError) as problem:
-            raise OutboundError("connection") from problem
+            found = origin(address)
+        except ValueError as problem:
+            raise NotAllowed("no https address") from problem
+        if not found.startswith("https:"):
+            raise NotAllowed("no https address")
+        adapter = _SystemTrust() if found in self._allowed else _PublicOnly()
+        return _within(GET_SECONDS, lambda: self._get(address, accept, adapter))
 
-    def _body(self, answer: requests.Response, began: float) -> bytes:
-        """What was sent, as it was sent: nothing is unpacked, so that a small answer cannot become a large one."""
-        read = bytearray()
-        while chunk := answer.raw.read(_CHUNK, decode_content=False):
-            read += chunk
-            if len(read) > self._max_bytes:
-                raise OutboundError("too-large")
-            if time.monotonic() - began > WHOLE_SECONDS:
-                raise OutboundError("timeout")
-        return bytes(read)
+    def _get(self, address: str, accept: str, adapter: HTTPAdapter) -> Reply:
+        until = time.monotonic() + GET_SECONDS
+        with _told_plainly(), _session(adapter) as session:
+            answer = session.get(
+                address,
+                headers={"Accept": accept, "Accept-Encoding": "identity"},
+                timeout=GET_SECONDS,
+                allow_redirects=False,
+                stream=True,
+            )
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            return Reply(answer.status_code, _body(answer, until, self._max_bytes), headers)
 
 
-def _session() -> requests.Session:
+def _within(seconds: float, fetch: Callable[[], Reply]) -> Reply:
+    """What is fetched, unless it takes longer: who drips headers, or names slowly, is not waited for."""
+    future: Future[Reply] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(fetch())
+        except Exception as problem:
+            future.set_exception(problem)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return future.result(timeout=seconds)
+    except TimeoutError as problem:
+        raise OutboundError("timeout") from problem
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    try:
+        yield
+    except (requests.Timeout, BodyTimeout) as problem:
+        raise OutboundError("timeout") from problem
+    except requests.exceptions.SSLError as problem:
+        raise OutboundError("tls") from problem
+    except (requests.RequestException, HTTPError, OSError) as problem:
+        raise OutboundError("connection") from problem
+
+
+def _body(answer: requests.Response, until: float, max_bytes: int) -> bytes:
+    """What was sent, as it was sent: nothing is unpacked, so that a small answer cannot become a large one."""
+    read = bytearray()
+    while chunk := answer.raw.read1(_CHUNK, decode_content=False):
+        read += chunk
+        if len(read) > max_bytes:
+            raise OutboundError("too-large")
+        if time.monotonic() > until:
+            raise OutboundError("timeout")
+    return bytes(read)
+
+
+def _session(adapter: HTTPAdapter) -> requests.Session:
     """One a call: no cookie, log-in of a netrc file or proxy of the environment goes along."""
     session = requests.Session()
     session.trust_env = False
-    session.mount("https://", _SystemTrust())
+    session.mount("https://", adapter)
     return session

@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 from referral_service.addresses import is_mail_address, origin
 
 PREFIX = "REFERRAL_"
+SECRET_LENGTH = 32
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 KNOWN = frozenset(
     {
         *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "OUTBOUND", "SECRET_KEY"),
+        *("ISSUER", "ISSUER_JWKS", "ISSUER_AUDIENCE"),
         *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SENDER"),
     }
 )
@@ -44,6 +46,15 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
+class OutsideIssuer:
+    """Whose access tokens count beside our own: its name, where its keys are, and what it calls this service."""
+
+    name: str
+    jwks: str
+    audience: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """``public_url`` is what Location and links begin with; the Host header is never trusted.
 
@@ -60,6 +71,7 @@ class Settings:
     outbound: frozenset[str] = frozenset()
     mail: Mail | None = None
     secret_key: str = field(default="", repr=False)
+    issuer: OutsideIssuer | None = None
 
 
 def from_environment(environment: Mapping[str, str] | None = None, *, serves: bool = True) -> Settings:
@@ -81,6 +93,7 @@ def from_environment(environment: Mapping[str, str] | None = None, *, serves: bo
         outbound=frozenset(map(_origin, values.get("OUTBOUND", "").split())),
         mail=_mail(values),
         secret_key=values.get("SECRET_KEY", ""),
+        issuer=_issuer(values),
     )
     if serves:
         _check_auth(settings)
@@ -138,6 +151,21 @@ def _origin(value: str) -> str:
     return found
 
 
+def _issuer(values: Mapping[str, str]) -> OutsideIssuer | None:
+    given = [values.get(key, "") for key in ("ISSUER", "ISSUER_JWKS", "ISSUER_AUDIENCE")]
+    if not any(given):
+        return None
+    if not all(given):
+        raise SettingsError("REFERRAL_ISSUER, REFERRAL_ISSUER_JWKS and REFERRAL_ISSUER_AUDIENCE are given together")
+    try:
+        is_https = origin(given[1]).startswith("https://")
+    except ValueError:
+        is_https = False
+    if not is_https:
+        raise SettingsError("REFERRAL_ISSUER_JWKS is no https address")
+    return OutsideIssuer(*given)
+
+
 def _mail(values: Mapping[str, str]) -> Mail | None:
     given = sorted(key for key in values if key.startswith("SMTP_"))
     if not given:
@@ -165,10 +193,16 @@ def _mail(values: Mapping[str, str]) -> Mail | None:
 
 def _check_auth(settings: Settings) -> None:
     if settings.auth == "smart":
-        raise SettingsError(
-            "REFERRAL_AUTH=smart, the default, is not in this version; set REFERRAL_AUTH=none, which is for loopback"
-        )
+        _check_secret(settings)
+        return
     if settings.auth != "none":
         raise SettingsError("REFERRAL_AUTH is smart or none")
     if settings.host not in LOOPBACK and not settings.demo:
         raise SettingsError("REFERRAL_AUTH=none is only for loopback, or with REFERRAL_DEMO=1")
+
+
+def _check_secret(settings: Settings) -> None:
+    if not settings.secret_key and not settings.database_url.startswith("sqlite"):
+        raise SettingsError("REFERRAL_SECRET_KEY is missing; only beside an SQLite file is one made")
+    if settings.secret_key and len(settings.secret_key) < SECRET_LENGTH:
+        raise SettingsError(f"REFERRAL_SECRET_KEY is shorter than {SECRET_LENGTH} characters")

@@ -92,8 +92,13 @@ class Receiver:
         receiver = self
 
         class Answering(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._take({})
+
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self._take(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def _take(self, body: dict[str, Any]) -> None:
                 receiver.calls.append(Call(self.path, dict(self.headers), body))
                 receiver.called.set()
                 if receiver.hold is not None:

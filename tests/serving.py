@@ -13,8 +13,11 @@ from typing import Any
 
 import requests
 
+from tests.systems import System, key_set, public, rsa_key
+
 FHIR = {"Content-Type": "application/fhir+json"}
 START_SECONDS = 60
+SMART = {"REFERRAL_AUTH": "smart", "REFERRAL_SECRET_KEY": "k" * 40}
 
 
 class Server:
@@ -75,3 +78,25 @@ class Server:
 
     def get(self, path: str, **headers: str) -> requests.Response:
         return requests.get(path if path.startswith("http") else f"{self.base}{path}", headers=headers, timeout=30)
+
+
+def command(server: Server, *words: str) -> str:
+    environment = {**os.environ, **SMART, "REFERRAL_DATABASE_URL": server.database_url}
+    ran = subprocess.run(
+        [sys.executable, "-m", "referral_service.cli", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def registered(server: Server, folder: Path) -> System:
+    """A system that an operator has registered by command line, beside the running server."""
+    (folder / "jwks.json").write_text(key_set(public(rsa_key("a"))), "utf-8")
+    scopes = ("--scope", "system/ServiceRequest.crs system/Task.rs")
+    given = ("--id", "ehr-a", "--name", "Clinic A", "--role", "placer", *scopes)
+    assert command(server, "client", "add", *given, "--jwks", str(folder / "jwks.json")) == "ehr-a is registered.\n"
+    return System(audience=f"{server.base}/auth/token")

@@ -50,7 +50,7 @@ def test_preview_prints_a_table_with_the_reasons() -> None:
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        ({"REFERRAL_AUTH": "smart"}, "REFERRAL_AUTH=smart, the default, is not in this version"),
+        ({"REFERRAL_AUTH": "off"}, "REFERRAL_AUTH is smart or none"),
         ({"REFERRAL_AUTH": "none", "REFERRAL_PORT": "x"}, "REFERRAL_PORT is no port number"),
     ],
 )

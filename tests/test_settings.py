@@ -33,7 +33,8 @@ def test_a_value_can_stand_in_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        ({}, "REFERRAL_AUTH=smart, the default, is not in this version"),
+        ({"REFERRAL_DATABASE_URL": "postgresql://db/referrals"}, "REFERRAL_SECRET_KEY is missing"),
+        ({"REFERRAL_SECRET_KEY": "short"}, "REFERRAL_SECRET_KEY is shorter than 32 characters"),
         ({"REFERRAL_AUTH": "off"}, "REFERRAL_AUTH is smart or none"),
         ({"REFERRAL_AUTH": "none", "REFERRAL_HOST": "0.0.0.0"}, "only for loopback"),
         ({"REFERRAL_AUTH": "none", "REFERRAL_PORT": "http"}, "REFERRAL_PORT is no port number"),
@@ -49,6 +50,16 @@ def test_a_value_can_stand_in_a_file(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named_and_its_value_is_not_shown(environment: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         from_environment(environment)
+
+
+def test_systems_and_people_are_asked_who_they_are_unless_told_otherwise() -> None:
+    assert from_environment({}).auth == "smart"
+    given = {"REFERRAL_DATABASE_URL": "postgresql://db/referrals", "REFERRAL_SECRET_KEY": "k" * 32}
+    assert from_environment(given).secret_key == "k" * 32
+
+
+def test_a_secret_is_not_shown_with_the_settings() -> None:
+    assert "k" * 32 not in repr(from_environment({"REFERRAL_SECRET_KEY": "k" * 32}))
 
 
 def test_the_demo_switch_lets_it_listen_beyond_loopback() -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from referral_service.access.issuer import Issuer
+from referral_service.access.key_sets import KeySets
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """``asks`` is whether anybody is asked who they are; ``secret_key`` is what cookies are signed with."""
+    """``asks`` is whether anybody is asked who they are; ``secret_key`` is what cookies are signed with, ``key_sets``
+    what the signatures of systems are checked with, ``issuer`` one outside whose tokens count too.
+    """
 
     asks: bool
     secret_key: str = field(default="", repr=False)
+    key_sets: KeySets = field(default_factory=KeySets, repr=False, compare=False)
+    issuer: Issuer | None = None
 
 
 OPEN = Gate(asks=False)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -18,7 +19,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-__all__ = ["Connection", "Store", "Table", "instant", "open_store"]
+__all__ = ["Connection", "Store", "Table", "instant", "open_store", "sqlite_file"]
 
 BUSY_SECONDS = 10
 UNUSABLE: tuple[type[Exception], ...] = (ArgumentError, DBAPIError, ValueError)
@@ -85,6 +86,14 @@ def open_store(url: str, *, pool_size: int = 8) -> Store:
         engine = create_engine(parts.set(drivername="postgresql+psycopg"), pool_size=pool_size, pool_pre_ping=True)
         return Store(engine, nullcontext())
     raise ValueError("the database is neither SQLite nor PostgreSQL")
+
+
+def sqlite_file(url: str) -> Path:
+    """The file of an SQLite database. Raises ``ValueError`` for a database that has none."""
+    parts = make_url(url)
+    if parts.get_backend_name() != "sqlite" or parts.database in (None, "", ":memory:"):
+        raise ValueError("the database is no file")
+    return Path(str(parts.database))
 
 
 def _sqlite(url: URL, pool_size: int) -> Engine:

@@ -13,7 +13,8 @@ from flask import Blueprint, Response, current_app
 from referral_service.fhir.package import KINDS
 from referral_service.fhir.search import INCLUDES, PARAMETERS, REVINCLUDES, Parameter
 from referral_service.fhir.writer import CANONICAL, typed
-from referral_service.web.http import FHIR_JSON, JSON_PATCH, fhir_base, fhir_response, site
+from referral_service.web.http import FHIR_JSON, JSON_PATCH, fhir_base, fhir_response, gate, site
+from referral_service.web.token import token_address
 
 blueprint = Blueprint("capability", __name__, url_prefix="/fhir")
 
@@ -33,11 +34,11 @@ _OPERATIONS = {
 
 @blueprint.get("/metadata")
 def metadata() -> Response:
-    return fhir_response(_statement(fhir_base(), site().package_version))
+    return fhir_response(_statement(fhir_base(), site().package_version, token_address() if gate().asks else None))
 
 
 @cache
-def _statement(base: str, package: str) -> dict[str, Any]:
+def _statement(base: str, package: str, token: str | None) -> dict[str, Any]:
     return typed(
         {
             "resourceType": "CapabilityStatement",
@@ -52,12 +53,23 @@ def _statement(base: str, package: str) -> dict[str, Any]:
             "rest": [
                 {
                     "mode": "server",
+                    **({"security": _security(token)} if token else {}),
                     "resource": _resources(),
                     "interaction": [{"code": "transaction"}, {"code": "batch"}],
                 }
             ],
         }
     )
+
+
+def _security(token: str) -> dict[str, Any]:
+    """https://hl7.org/fhir/smart-app-launch/conformance.html#declaring-support-for-oauth2-endpoints"""
+    service = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+    oauth = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+    return {
+        "extension": [{"url": oauth, "extension": [{"url": "token", "valueUri": token}]}],
+        "service": [{"coding": [{"system": service, "code": "SMART-on-FHIR"}], "text": "SMART Backend Services"}],
+    }
 
 
 def _resources() -> list[dict[str, Any]]:

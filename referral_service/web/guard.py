@@ -7,6 +7,7 @@ from flask import Flask, g, request
 from referral_service.access.callers import ANYONE, Caller, Kind
 from referral_service.access.scopes import Need
 from referral_service.issues import Fault, FaultKind, error
+from referral_service.web.bearer import bearer
 from referral_service.web.http import gate
 from referral_service.web.rules import RULES, Rule
 
@@ -39,6 +40,9 @@ def forbidden(words: str) -> Fault:
 def _caller() -> Caller:
     if not gate().asks:
         return ANYONE
+    system = bearer()
+    if system is not None:
+        return system
     raise Fault(FaultKind.LOGIN, error("login", "login", "Nobody is known by this request."))
 
 

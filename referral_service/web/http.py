@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -188,10 +188,17 @@ def fhir_response(body: Mapping[str, Any] | bytes | str, status: int = 200) -> R
     return Response(text, status, content_type=f"{FHIR_JSON}; charset=utf-8")
 
 
-def fault_response(kind: FaultKind, issues: Iterable[Issue]) -> Response:
+def _challenge(issues: Iterable[Issue]) -> str:
+    """https://www.rfc-editor.org/rfc/rfc6750#section-3"""
+    return 'Bearer error="invalid_token"' if any(one.rule == "invalid-token" for one in issues) else "Bearer"
+
+
+def fault_response(kind: FaultKind, issues: Sequence[Issue]) -> Response:
     response = fhir_response(writer.outcome(issues), STATUS[kind])
     if kind is FaultKind.TRANSIENT:
         response.headers["Retry-After"] = "5"
+    if kind is FaultKind.LOGIN:
+        response.headers["WWW-Authenticate"] = _challenge(issues)
     return response
 
 

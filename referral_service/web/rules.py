@@ -34,6 +34,8 @@ RULES: Mapping[str, Rule] = {
     "definitions.read": PUBLIC,
     "definitions.search": PUBLIC,
     "definitions.translate": PUBLIC,
+    "token.smart_configuration": PUBLIC,
+    "token.give_token": PUBLIC,
     "health.live": PUBLIC,
     "health.ready": PUBLIC,
     "reading.queue": PUBLIC,

@@ -25,13 +25,17 @@ from referral_service.store.tables.kept import (
     task,
     token,
 )
+from referral_service.store.tables.systems import access_token, assertion_jti, client
 
 __all__ = [
     "LIST_ASSIGNEES",
     "LIST_FILTERS",
     "LIST_ORDERS",
+    "access_token",
     "address",
     "alert",
+    "assertion_jti",
+    "client",
     "correction",
     "history",
     "ledger",

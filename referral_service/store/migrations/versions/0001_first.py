@@ -18,6 +18,31 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_address_owner"), "address", ["owner"], unique=False)
     op.create_table(
+        "assertion_jti",
+        sa.Column("issuer", sa.String(length=64), nullable=False),
+        sa.Column("jti", sa.String(length=128), nullable=False),
+        sa.Column("expires", sa.String(length=24), nullable=False),
+        sa.PrimaryKeyConstraint("issuer", "jti", name=op.f("pk_assertion_jti")),
+    )
+    op.create_index(op.f("ix_assertion_jti_expires"), "assertion_jti", ["expires"], unique=False)
+    op.create_table(
+        "client",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("roles", sa.String(length=32), nullable=False),
+        sa.Column("queues", sa.String(length=128), nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("jwks", sa.Text(), nullable=True),
+        sa.Column("jwks_url", sa.String(length=512), nullable=True),
+        sa.Column("placer_system", sa.String(length=256), nullable=True),
+        sa.Column("bars", sa.Integer(), nullable=False),
+        sa.Column("registered_at", sa.String(length=24), nullable=False),
+        sa.Column("revoked_at", sa.String(length=24), nullable=True),
+        sa.CheckConstraint("bars IN (0, 1)", name=op.f("ck_client_bars")),
+        sa.CheckConstraint("jwks IS NULL OR jwks_url IS NULL", name=op.f("ck_client_keys")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_client")),
+    )
+    op.create_table(
         "history",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -87,6 +112,17 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(op.f("ix_token_param_value_owner"), "token", ["param", "value", "owner"], unique=False)
+    op.create_table(
+        "access_token",
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("expires", sa.String(length=24), nullable=False),
+        sa.ForeignKeyConstraint(["client"], ["client.id"], name=op.f("fk_access_token_client")),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_access_token")),
+    )
+    op.create_index(op.f("ix_access_token_client"), "access_token", ["client"], unique=False)
+    op.create_index(op.f("ix_access_token_expires"), "access_token", ["expires"], unique=False)
     op.create_table(
         "ledger",
         sa.Column("received_id", sa.String(length=36), nullable=False),

@@ -1,0 +1,151 @@
+"""Registering a system: everything about it is looked at before it is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from referral_service.access.callers import BY_HAND
+from referral_service.access.keys import KeySetError, read_key_set
+from referral_service.access.scopes import ScopeError, parse_scopes
+from referral_service.addresses import origin
+from referral_service.referral import Queue
+from referral_service.store import systems
+from referral_service.store.engine import Connection, instant
+from referral_service.store.writes import KeyTaken
+from referral_service.worklist import Role
+from referral_service.worklist.actors import machine
+
+CLIENT_ROLES = (Role.PLACER, Role.FILLER)
+MAX_KEY_SET = 64 * 1024
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_RESERVED = frozenset({BY_HAND, machine().id})
+
+
+class RegistrationError(ValueError):
+    """A system cannot be registered so; the message says what to mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What is asked for. Its key set is given as a file holds it (``jwks``) or as an address (``jwks_url``), or its
+    tokens come from the issuer outside: one of the three.
+    """
+
+    id: str
+    name: str
+    roles: tuple[str, ...]
+    queues: tuple[str, ...]
+    scopes: tuple[str, ...]
+    jwks: bytes | None = None
+    jwks_url: str | None = None
+    placer_system: str | None = None
+    bars: bool = False
+    outside_issuer: bool = False
+
+
+def register(connection: Connection, asked: Registration, types: Iterable[str], at: datetime) -> None:
+    """Raises :class:`RegistrationError`. ``types`` are those that a scope may name."""
+    row = _row(asked, types, at)
+    try:
+        is_new = systems.register(connection, row)
+    except KeyTaken as problem:
+        raise RegistrationError(f"{asked.id} was registered at the same moment") from problem
+    if not is_new:
+        raise RegistrationError(f"{asked.id} is registered; revoke it first, and its records stay its own")
+
+
+def _row(asked: Registration, types: Iterable[str], at: datetime) -> systems.Row:
+    if not _ID.fullmatch(asked.id) or asked.id in _RESERVED:
+        raise RegistrationError(
+            "the id is letters, digits, dots, dashes and underscores, at most 64, "
+            f"and none of {', '.join(sorted(_RESERVED))}"
+        )
+    _check_line("the name", asked.name, 256)
+    if asked.placer_system is not None:
+        _check_line("the placer system", asked.placer_system, 256)
+    _check_roles(asked)
+    _check_keys(asked)
+    return {
+        "id": asked.id,
+        "name": asked.name,
+        "roles": " ".join(role for role in CLIENT_ROLES if role in asked.roles),
+        "queues": " ".join(queue for queue in Queue if queue in asked.queues),
+        "scopes": _scopes(asked.scopes, types),
+        "jwks": _text(asked.jwks) if asked.jwks is not None else None,
+        "jwks_url": asked.jwks_url,
+        "placer_system": asked.placer_system,
+        "bars": int(asked.bars),
+        "registered_at": instant(at),
+    }
+
+
+def _check_line(what: str, text: str, longest: int) -> None:
+    if not text.strip() or len(text) > longest or not text.isprintable():
+        raise RegistrationError(f"{what} is one line of at most {longest} characters")
+
+
+def _check_roles(asked: Registration) -> None:
+    if not asked.roles or not set(asked.roles) <= set(CLIENT_ROLES):
+        raise RegistrationError(f"a role is {' or '.join(CLIENT_ROLES)}, and there is at least one")
+    if not set(asked.queues) <= set(Queue):
+        raise RegistrationError(f"a queue is one of {', '.join(Queue)}")
+    if bool(asked.queues) != (Role.FILLER in asked.roles):
+        raise RegistrationError("a filler has at least one queue, and nobody else has any")
+
+
+def _scopes(words: tuple[str, ...], types: Iterable[str]) -> str:
+    try:
+        return str(parse_scopes(" ".join(words), types))
+    except ScopeError as problem:
+        raise RegistrationError(f"scopes: {problem}") from problem
+
+
+def _check_keys(asked: Registration) -> None:
+    if [asked.jwks is not None, asked.jwks_url is not None, asked.outside_issuer].count(True) != 1:
+        raise RegistrationError("keys are given as a file, as an address, or left to the issuer outside: one of these")
+    if asked.jwks is not None:
+        if len(asked.jwks) > MAX_KEY_SET:
+            raise RegistrationError(f"the key set is larger than {MAX_KEY_SET // 1024} KiB")
+        try:
+            read_key_set(_text(asked.jwks))
+        except KeySetError as problem:
+            raise RegistrationError(str(problem)) from problem
+    elif asked.jwks_url is not None:
+        _check_line("the address of the key set", asked.jwks_url, 512)
+        if not _is_https(asked.jwks_url):
+            raise RegistrationError("the address of the key set begins with https:// and holds no name or password")
+
+
+def _text(key_set: bytes) -> str:
+    try:
+        return key_set.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise RegistrationError("the key set is no text in UTF-8") from problem
+
+
+def _is_https(address: str) -> bool:
+    try:
+        return origin(address).startswith("https://")
+    except ValueError:
+        return False
+
+
+def table(clients: Iterable[systems.Row]) -> Iterator[str]:
+    """A line for each client: its id, roles, queues, scopes, where its keys are, and whether it may call."""
+    rows = [("id", "name", "roles", "queues", "scopes", "keys", "state")]
+    for one in clients:
+        keys = _keys_in_words(one)
+        state = f"revoked {one['revoked_at']}" if one["revoked_at"] else f"since {one['registered_at']}"
+        rows.append((one["id"], one["name"], one["roles"], one["queues"] or "-", one["scopes"], keys, state))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _keys_in_words(client: systems.Row) -> str:
+    if client["jwks"] is None:
+        return client["jwks_url"] or "of the issuer outside"
+    return "kid " + ", ".join(key.kid for key in read_key_set(client["jwks"]))

@@ -1,0 +1,52 @@
+"""Systems that may call: who they are, what they were granted, the tokens they hold and the assertions they used up."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text
+
+from referral_service.store.tables.columns import instant, metadata
+
+client = Table(
+    "client",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(256), nullable=False),
+    Column("roles", String(32), nullable=False),
+    Column("queues", String(128), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("jwks", Text),
+    Column("jwks_url", String(512)),
+    Column("placer_system", String(256)),
+    Column("bars", Integer, nullable=False),
+    instant("registered_at"),
+    Column("revoked_at", String(24)),
+    CheckConstraint("jwks IS NULL OR jwks_url IS NULL", name="keys"),
+    CheckConstraint("bars IN (0, 1)", name="bars"),
+)
+"""A registered system; its id is the ``client`` of every row that it sends. ``roles``, ``queues`` and ``scopes`` are
+words with spaces between. Its public keys stand in ``jwks`` or at
+``jwks_url``, or it has none and comes with tokens of the issuer outside. ``placer_system`` is the system of its
+placer identifiers when they carry no type, ``bars`` is 1 for one that speaks BaRS."""
+
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("client", String(64), ForeignKey("client.id"), nullable=False),
+    Column("scopes", Text, nullable=False),
+    instant("expires"),
+    Index(None, "client"),
+    Index(None, "expires"),
+)
+"""A token that was given out, by its SHA-256 in hexadecimal digits; the token itself is kept nowhere."""
+
+assertion_jti = Table(
+    "assertion_jti",
+    metadata,
+    Column("issuer", String(64), primary_key=True),
+    Column("jti", String(128), primary_key=True),
+    instant("expires"),
+    Index(None, "expires"),
+)
+"""The assertions that a client has used up; the primary key decides between two that come at once. A row can go once
+its assertion has expired, for then that is what it is refused for."""

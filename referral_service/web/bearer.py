@@ -1,0 +1,46 @@
+"""The access token that a request carries (https://www.rfc-editor.org/rfc/rfc6750)."""
+
+from __future__ import annotations
+
+from flask import request
+
+from referral_service.access import issuer as outside
+from referral_service.access.callers import Caller
+from referral_service.access.signed import TokenError
+from referral_service.access.tokens import caller_with, system
+from referral_service.issues import Fault, FaultKind, error
+from referral_service.store import systems
+from referral_service.web.http import gate, now, site
+from referral_service.web.reading import READABLE
+
+
+def bearer() -> Caller | None:
+    """Whose token the request carries; None when it carries none. Raises 401 for a token that does not count."""
+    if "Authorization" not in request.headers:
+        return None
+    scheme, _, token = request.headers["Authorization"].partition(" ")
+    caller = _holder(token.strip()) if scheme.lower() == "bearer" else None
+    if caller is None:
+        words = "The access token is unknown, has expired, or belongs to a client that was revoked."
+        raise Fault(FaultKind.LOGIN, error("login", "invalid-token", words))
+    return caller
+
+
+def _holder(token: str) -> Caller | None:
+    """A token of our own has no dots; one of the issuer outside is a JSON Web Token."""
+    if "." in token and gate().issuer is not None:
+        return _holder_outside(token)
+    with site().store.reading() as connection:
+        return caller_with(connection, token, READABLE, now())
+
+
+def _holder_outside(token: str) -> Caller | None:
+    issuer = gate().issuer
+    assert issuer is not None
+    try:
+        client_id, words = outside.client_named(token, issuer, now())
+        with site().store.reading() as connection:
+            client = systems.client_in_use(connection, client_id)
+        return system(client, outside.scopes_of(words, client, frozenset(READABLE))) if client is not None else None
+    except TokenError:  # told to the caller as one kind of fault, whatever it is
+        return None

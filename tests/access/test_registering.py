@@ -1,0 +1,182 @@
+"""Systems are registered by command line, loudly when something is wrong, on either engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from referral_service.access.registering import RegistrationError
+from referral_service.cli import main
+from referral_service.store import systems
+from referral_service.store.engine import Store
+from tests.systems import System, ec_key, key_set, public, rsa_key
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    file = tmp_path / "jwks.json"
+    file.write_text(key_set(public(rsa_key("a")), public(ec_key("b"))), "utf-8")
+    return file
+
+
+@pytest.fixture
+def command(store: Store) -> Command:
+    url = store.engine.url.set(drivername=store.engine.dialect.name).render_as_string(hide_password=False)
+
+    def run(*words: str) -> Result:
+        return CliRunner(env={"REFERRAL_DATABASE_URL": url}).invoke(main, ["client", *words])
+
+    return run
+
+
+PLACER = ("--id", "ehr-a", "--name", "Clinic A", "--role", "placer", "--scope", "system/ServiceRequest.cru")
+FILLER = (
+    *("--id", "movement-lab", "--name", "Movement laboratory", "--role", "filler", "--role", "placer"),
+    *("--queue", "pediatric-neuromotor", "--queue", "adult-movement-disorders"),
+    *("--scope", "system/Task.rus system/Patient.r", "--scope", "system/ServiceRequest.r"),
+    *("--jwks-url", "https://lab.example/jwks.json", "--placer-system", "https://lab.example/orders", "--bars"),
+)
+
+
+def test_a_client_is_added_and_kept_as_it_was_given(command: Command, store: Store, keys: Path) -> None:
+    assert command("add", *PLACER, "--jwks", str(keys)).output == "ehr-a is registered.\n"
+    assert command("add", *FILLER).output == "movement-lab is registered.\n"
+    with store.reading() as connection:
+        rows = [dict(row) for row in systems.clients(connection)]
+    assert [row.pop("registered_at")[:2] for row in rows] == ["20", "20"]
+    assert rows == [
+        {
+            "id": "ehr-a",
+            "name": "Clinic A",
+            "roles": "placer",
+            "queues": "",
+            "scopes": "system/ServiceRequest.cru",
+            "jwks": keys.read_text("utf-8"),
+            "jwks_url": None,
+            "placer_system": None,
+            "bars": 0,
+            "revoked_at": None,
+        },
+        {
+            "id": "movement-lab",
+            "name": "Movement laboratory",
+            "roles": "placer filler",
+            "queues": "adult-movement-disorders pediatric-neuromotor",
+            "scopes": "system/Patient.r system/ServiceRequest.r system/Task.rus",
+            "jwks": None,
+            "jwks_url": "https://lab.example/jwks.json",
+            "placer_system": "https://lab.example/orders",
+            "bars": 1,
+            "revoked_at": None,
+        },
+    ]
+
+
+def test_the_list_names_every_client_its_keys_and_whether_it_may_call(command: Command, keys: Path) -> None:
+    command("add", *PLACER, "--jwks", str(keys))
+    command("add", *FILLER)
+    assert command("revoke", "movement-lab").output == "movement-lab is revoked.\n"
+    head, first, second = command("list").output.splitlines()
+    assert head.split() == ["id", "name", "roles", "queues", "scopes", "keys", "state"]
+    assert "kid a, b" in first
+    assert "since 20" in first
+    assert "https://lab.example/jwks.json" in second
+    assert "revoked 20" in second
+
+
+def test_one_that_is_there_is_not_added_and_one_that_is_not_is_not_revoked(command: Command, keys: Path) -> None:
+    command("add", *PLACER, "--jwks", str(keys))
+    again = command("add", *PLACER, "--jwks", str(keys))
+    assert (again.exit_code, again.output) == (
+        1,
+        "Error: ehr-a is registered; revoke it first, and its records stay its own\n",
+    )
+    assert command("revoke", "ehr-a").exit_code == 0
+    revoked = command("revoke", "ehr-a")
+    assert (revoked.exit_code, revoked.output) == (1, "Error: There is no such client, or it was revoked before.\n")
+    assert command("add", *PLACER, "--jwks", str(keys)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (("--id", "ehr a"), "the id is letters"),
+        (("--id", "e" * 65), "the id is letters"),
+        (("--id", "local"), "none of local, referral-service"),
+        (("--id", "referral-service"), "none of local, referral-service"),
+        (("--name", " "), "the name is one line"),
+        (("--name", "a\nb"), "the name is one line"),
+        (("--role", "lead"), "a role is placer or filler"),
+        (("--role", "filler"), "a filler has at least one queue"),
+        (("--queue", "intake-review"), "a filler has at least one queue, and nobody else"),
+        (("--role", "filler", "--queue", "neurology"), "a queue is one of"),
+        (("--scope", "system/Task.dus"), "'system/Task.dus' is no scope"),
+        (("--scope", "system/Task.read"), "'system/Task.read' is no scope"),
+        (("--scope", "system/Medication.r"), "names a type that is not kept here"),
+        (("--scope", ""), "a scope is missing"),
+        (("--jwks-url", "https://ehr.example/jwks"), "one of these"),
+        (("--outside-issuer",), "one of these"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_kept(
+    command: Command, keys: Path, changed: tuple[str, ...], words: str
+) -> None:
+    answer = command("add", *PLACER, "--jwks", str(keys), *changed)
+    assert answer.exit_code == 1
+    assert words in answer.output
+    assert len(command("list").output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"\xff", "no text in UTF-8"),
+        (b"{}", "no JSON Web Key Set"),
+        (json.dumps({"keys": [rsa_key("a").as_dict(private=True)]}).encode(), "holds private parts"),
+        (b" " * (64 * 1024 + 1), "larger than 64 KiB"),
+    ],
+)
+def test_a_key_set_that_is_not_sound_is_refused(command: Command, tmp_path: Path, text: bytes, words: str) -> None:
+    (tmp_path / "wrong.json").write_bytes(text)
+    answer = command("add", *PLACER, "--jwks", str(tmp_path / "wrong.json"))
+    assert (answer.exit_code, words in answer.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://ehr.example/jwks",
+        "https://user:x@ehr.example/jwks",
+        "https:///jwks",
+        "ehr.example",
+        "https://a.example/#k",
+    ],
+)
+def test_keys_are_published_over_https(command: Command, address: str) -> None:
+    answer = command("add", *PLACER, "--jwks-url", address)
+    assert (answer.exit_code, "begins with https://" in answer.output) == (1, True)
+
+
+def test_keys_are_given_in_one_way(store: Store) -> None:
+    changed: dict[str, Any] = {"jwks": None}
+    with pytest.raises(RegistrationError, match="one of these"):
+        System().register(store, **changed)
+
+
+def test_revoking_ends_tokens_in_the_same_moment(store: Store) -> None:
+    one = System().register(store)
+    with store.writing() as connection:
+        systems.keep_token(connection, "0" * 64, one.id, "system/Task.r", datetime(2099, 1, 1, tzinfo=UTC))
+    with store.reading() as connection:
+        assert systems.holder(connection, "0" * 64, datetime.now(UTC)) is not None
+    with store.writing() as connection:
+        systems.revoke(connection, one.id, datetime.now(UTC))
+        assert systems.holder(connection, "0" * 64, datetime.now(UTC)) is None
