@@ -7,7 +7,7 @@ from flask import Flask, g, request
 from referral_service.access.callers import ANYONE, Caller, Kind
 from referral_service.access.scopes import Need
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.web.http import gate
+from referral_service.web.http import allows, gate
 from referral_service.web.rules import RULES, Rule
 
 
@@ -27,8 +27,7 @@ def check() -> None:
 
 def check_scope(need: Need) -> None:
     """One more interaction within a request, as an entry of a Bundle or what a search includes. Raises 403."""
-    caller: Caller = g.caller
-    if caller.kind is Kind.SYSTEM and not (caller.scopes and caller.scopes.allow(need)):
+    if not allows(need.type, need.may):
         raise forbidden(f"This needs the scope {need}, which the token does not hold.")
 
 
@@ -37,6 +36,10 @@ def forbidden(words: str) -> Fault:
 
 
 def _caller() -> Caller:
+    told = gate().told
+    found = told() if told is not None else None
+    if found is not None:
+        return found
     if not gate().asks:
         return ANYONE
     raise Fault(FaultKind.LOGIN, error("login", "login", "Nobody is known by this request."))

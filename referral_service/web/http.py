@@ -15,12 +15,14 @@ import orjson
 from flask import Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from referral_service.access.callers import Caller
+from referral_service.access.callers import Caller, Kind
 from referral_service.access.gate import Gate
+from referral_service.access.scopes import Need
 from referral_service.addresses import origin
 from referral_service.fhir import writer
 from referral_service.intake import Answer, Became, Incoming, Site
 from referral_service.issues import Fault, FaultKind, Issue, error
+from referral_service.store.sight import Sight, sight_of
 from referral_service.worklist import Actor
 
 FHIR_JSON = "application/fhir+json"
@@ -85,6 +87,17 @@ def request_id() -> str:
 def actor() -> Actor:
     """Who acts on Tasks, and in which roles."""
     return caller().actor
+
+
+def sight() -> Sight:
+    """Whose records are seen."""
+    return sight_of(actor())
+
+
+def allows(kind: str, letter: str) -> bool:
+    """Whether a system's token holds a scope; nobody else has any and needs none."""
+    scopes = caller().scopes
+    return caller().kind is not Kind.SYSTEM or (scopes is not None and scopes.allow(Need(kind, letter)))
 
 
 def person() -> str:
@@ -156,6 +169,8 @@ def incoming(door: str, limit: int) -> Incoming:
         idempotency_key=request.headers.get("Idempotency-Key"),
         if_none_exist=request.headers.get("If-None-Exist"),
         if_match=request.headers.get("If-Match"),
+        allows=allows,
+        queues=sight().queues,
     )
 
 

@@ -66,6 +66,7 @@ def upgrade() -> None:
         ["client", "type", "last_updated", "id"],
         unique=False,
     )
+    op.create_index(op.f("ix_resource_type_last_updated_id"), "resource", ["type", "last_updated", "id"], unique=False)
     op.create_table(
         "token",
         sa.Column("owner", sa.String(length=36), nullable=False),
@@ -156,6 +157,7 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_service_request_client_patient_id"), "service_request", ["client", "patient_id"], unique=False
     )
+    op.create_index(op.f("ix_service_request_last_updated_id"), "service_request", ["last_updated", "id"], unique=False)
     op.create_table(
         "alert",
         sa.Column("id", sa.String(length=36), nullable=False),
