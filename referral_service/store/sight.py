@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, Table, exists, false, or_, select, true
 
 from referral_service.referral import Queue
@@ -83,6 +84,24 @@ def seen(connection: Connection, sight: Sight, kind: str, identity: str) -> Mapp
         query = query.where(table.c.type == kind)
     row = connection.execute(query).mappings().one_or_none()
     return dict(row) if row is not None and _is_seen(connection, sight, kind, row) else None
+
+
+def sees_whole_request(connection: Connection, sight: Sight, received_id: str) -> bool:
+    """Whether every referral and every patient of a request is in sight, so that its text may be.
+
+    What was refused or rejected is its sender's alone.
+    """
+    received, ledger = tables.received, tables.ledger
+    request = connection.execute(
+        select(received.c.client, received.c.answers).where(received.c.id == received_id)
+    ).one()
+    if sight.everything or request.client == sight.client:
+        return True
+    counted = connection.execute(select(ledger.c.referral_id).where(ledger.c.received_id == received_id)).scalars()
+    ids = [("ServiceRequest", one) for one in counted]
+    answers = [one.partition("/") for one in orjson.loads(request.answers or "[]") if isinstance(one, str)]
+    ids += [(kind, identity) for kind, _, identity in answers if kind in ("Patient", "ServiceRequest")]
+    return all(one and seen(connection, sight, kind, one) is not None for kind, one in ids)
 
 
 def _is_seen(connection: Connection, sight: Sight, kind: str, row: Mapping[Any, Any]) -> bool:
