@@ -40,6 +40,7 @@ from referral_service.web import (
     submitting,
     worklist,
 )
+from referral_service.web.limits import Limiter
 from referral_service.worker import now, run, start_thread
 
 log = logging.getLogger("referral_service")
@@ -111,6 +112,7 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     app = Flask("referral_service.web")
     app.extensions["site"] = site
     app.extensions["gate"] = gate
+    app.extensions["limiter"] = Limiter(site.store, site.policy.limits)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)

@@ -23,6 +23,7 @@ from referral_service.fhir import writer
 from referral_service.intake import Answer, Became, Incoming, Site
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.store.sight import Sight, sight_of
+from referral_service.web.limits import Limiter
 from referral_service.worklist import Actor
 
 FHIR_JSON = "application/fhir+json"
@@ -45,6 +46,7 @@ STATUS: Mapping[FaultKind, int] = {
     FaultKind.TOO_LARGE: 413,
     FaultKind.MEDIA_TYPE: 415,
     FaultKind.BUSINESS_RULE: 422,
+    FaultKind.THROTTLED: 429,
     FaultKind.TRANSIENT: 503,
     FaultKind.UNFORESEEN: 500,
 }
@@ -66,6 +68,11 @@ def site() -> Site:
 
 def gate() -> Gate:
     found: Gate = current_app.extensions["gate"]
+    return found
+
+
+def limiter() -> Limiter:
+    found: Limiter = current_app.extensions["limiter"]
     return found
 
 
@@ -226,11 +233,19 @@ def fhir_response(body: Mapping[str, Any] | bytes | str, status: int = 200) -> R
     return Response(text, status, content_type=f"{FHIR_JSON}; charset=utf-8")
 
 
+_RETRY_SECONDS = {429: "1", 503: "5"}
+
+
+def retry_later(response: Response) -> Response:
+    """Says when it is worth trying again, where it is."""
+    if response.status_code in _RETRY_SECONDS:
+        response.headers["Retry-After"] = _RETRY_SECONDS[response.status_code]
+    return response
+
+
 def fault_response(kind: FaultKind, issues: Iterable[Issue]) -> Response:
     response = fhir_response(writer.outcome(issues), STATUS[kind])
-    if kind is FaultKind.TRANSIENT:
-        response.headers["Retry-After"] = "5"
-    return response
+    return retry_later(response)
 
 
 def answer_response(answer: Answer) -> Response:

@@ -25,6 +25,7 @@ from referral_service.store.tables.kept import (
     task,
     token,
 )
+from referral_service.store.tables.limits import quota
 
 __all__ = [
     "LIST_ASSIGNEES",
@@ -38,6 +39,7 @@ __all__ = [
     "list_index",
     "metadata",
     "notice",
+    "quota",
     "received",
     "request_key",
     "resource",

@@ -32,6 +32,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", "version", name=op.f("pk_history")),
     )
     op.create_table(
+        "quota",
+        sa.Column("caller", sa.String(length=256), nullable=False),
+        sa.Column("second", sa.BigInteger(), nullable=False),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("caller", "second", name=op.f("pk_quota")),
+    )
+    op.create_table(
         "received",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("client", sa.String(length=64), nullable=False),
