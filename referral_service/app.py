@@ -32,6 +32,7 @@ from referral_service.web import (
     health,
     moving,
     not_taken,
+    openapi,
     operations,
     overview,
     pages,
@@ -117,7 +118,7 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     app.url_map.merge_slashes = False
     faults.register(app)
     guard.register(app)
-    doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
+    doors = (submitting, moving, operations, searching, reading, definitions, capability, openapi, health)
     rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
     for room in (*doors, *rooms):
         app.register_blueprint(room.blueprint)

@@ -36,6 +36,7 @@ RULES: Mapping[str, Rule] = {
     "definitions.translate": PUBLIC,
     "health.live": PUBLIC,
     "health.ready": PUBLIC,
+    "openapi.describe": PUBLIC,
     "reading.queue": PUBLIC,
     "submitting.create": Rule("ServiceRequest.c"),
     "submitting.update": Rule("ServiceRequest.u"),

@@ -270,7 +270,15 @@ WRITES: dict[str, Case] = {
     "not_taken.take_one_in": _page("POST", "not-taken/{id}/0/take-in"),
 }
 NO_RECORD = {
-    *("static", "capability.metadata", "health.live", "health.ready", "submitting.not_created", "operations.validate"),
+    *(
+        "static",
+        "capability.metadata",
+        "health.live",
+        "health.ready",
+        "openapi.describe",
+        "submitting.not_created",
+        "operations.validate",
+    ),
     *("definitions.read", "definitions.search", "definitions.translate"),
 }
 """Routes that answer the same whatever records there are."""
