@@ -1,4 +1,4 @@
-"""The description of what systems can call is made from the routes, and no call that it allows makes the server fail."""
+"""The description of what systems can call is made from the routes, and no call it allows makes the server fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from referral_service.web.rules import RULES
 from tests.callers import Doors, filler, placer
 from tests.shapes import patient, referral
 
-EXAMPLES = 6
+EXAMPLES = 4
 """Of each call; the same ones each time."""
 
 
