@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from flask import Flask
@@ -14,6 +14,7 @@ from referral_service.access.scopes import parse_scopes
 from referral_service.app import application
 from referral_service.fhir.conformance.table import resource_types
 from referral_service.intake import Site
+from referral_service.policy import Limits
 from referral_service.referral import Queue
 from referral_service.worklist import Actor, Role
 from tests import shapes
@@ -40,14 +41,15 @@ def person(name: str, role: Role, *queues: Queue) -> Caller:
 
 @dataclass
 class Doors:
-    """One app whose every request comes from ``who``."""
+    """One app whose every request comes from ``who``, as often as a test asks."""
 
     site: Site
     who: Caller | None = None
     app: Flask = field(init=False)
 
     def __post_init__(self) -> None:
-        self.app = application(self.site, Gate(asks=True, told=lambda: self.who))
+        policy = replace(self.site.policy, limits=Limits(known=1_000_000, unknown=1_000_000))
+        self.app = application(replace(self.site, policy=policy), Gate(asks=True, told=lambda: self.who))
 
     def of(self, who: Caller) -> shapes.Caller:
         """The doors as ``who`` finds them."""
