@@ -35,6 +35,7 @@ from referral_service.web import (
     health,
     moving,
     not_taken,
+    openapi,
     operations,
     overview,
     pages,
@@ -44,6 +45,7 @@ from referral_service.web import (
     token,
     worklist,
 )
+from referral_service.web.limits import Limiter
 from referral_service.worker import now, run, start_thread
 
 log = logging.getLogger("referral_service")
@@ -132,11 +134,12 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     app = Flask("referral_service.web")
     app.extensions["site"] = site
     app.extensions["gate"] = gate
+    app.extensions["limiter"] = Limiter(site.store, site.policy.limits)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     faults.register(app)
     guard.register(app)
-    doors = (submitting, moving, operations, searching, reading, definitions, capability, token, health)
+    doors = (submitting, moving, operations, searching, reading, definitions, capability, openapi, token, health)
     rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
     for room in (*doors, *rooms):
         app.register_blueprint(room.blueprint)

@@ -70,6 +70,7 @@ class FaultKind(StrEnum):
     TOO_LARGE = "too-large"
     MEDIA_TYPE = "media-type"
     BUSINESS_RULE = "business-rule"
+    THROTTLED = "throttled"
     TRANSIENT = "transient"
     UNFORESEEN = "unforeseen"
 

@@ -55,6 +55,14 @@ class Alerts:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """Calls a second: of one client or person, and of one network address when nobody is known by them."""
+
+    known: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One site's choices.
 
@@ -85,6 +93,7 @@ class Policy:
     red_flag_lanes: Mapping[str, Priority]
     contestable: Mapping[str, str]
     alerts: Alerts
+    limits: Limits
 
     @property
     def label(self) -> str:
@@ -94,7 +103,7 @@ class Policy:
 
 _KEYS = {
     *("name", "version", "zone", "spelling", "adult_from", "transition", "queues", "admit_draft", "languages"),
-    *("retention", "attachments", "due", "clock", "red_flags", "contestable", "alerts"),
+    *("retention", "attachments", "due", "clock", "red_flags", "contestable", "alerts", "limits"),
 }
 
 
@@ -146,6 +155,7 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         red_flag_lanes={rule: _priority(value, f"red_flags.{rule}") for rule, value in lanes.items()},
         contestable={rule: _of(str, code, f"contestable.{rule}") for rule, code in table["contestable"].items()},
         alerts=_alerts(table["alerts"]),
+        limits=_limits(table["limits"]),
     )
 
 
@@ -171,6 +181,14 @@ def _alerts(table: Mapping[str, Any]) -> Alerts:
         raise PolicyError(f"alerts.kinds: expected one of {', '.join(AlertKind)}")
     contacts = _of(list, table.get("contacts", []), "alerts.contacts")
     return Alerts(frozenset(map(AlertKind, kinds)), minutes, tuple(_contact(n, one) for n, one in enumerate(contacts)))
+
+
+def _limits(table: Mapping[str, Any]) -> Limits:
+    _only(table, {"calls_per_second", "unknown_per_second"}, "limits")
+    found = [_of(int, table[name], f"limits.{name}") for name in ("calls_per_second", "unknown_per_second")]
+    if min(found) < 1:
+        raise PolicyError("limits: expected 1 or more")
+    return Limits(*found)
 
 
 def _contact(number: int, table: Any) -> Contact:

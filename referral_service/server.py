@@ -1,4 +1,4 @@
-"""The HTTP server: granian on the WSGI application, one process of threads on SQLite."""
+"""The HTTP server: granian with the application behind a front of its own, one process of threads on SQLite."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import socket
 
 from granian import Granian
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 
+from referral_service.front import Front
 from referral_service.settings import Settings
 
 THREADS_PER_CORE = 2
 SECONDS_TO_FINISH = 25
+MILLISECONDS_FOR_HEADERS = 10_000
+BYTES_OF_HEADERS = 64 * 1024
 
 
 class PortError(OSError):
@@ -28,17 +32,25 @@ def check_port(settings: Settings) -> None:
             raise PortError(f"REFERRAL_PORT: {settings.host}:{settings.port} cannot be listened on") from problem
 
 
+def create_front() -> Front:
+    """What each process of the server serves."""
+    from referral_service.app import create_app
+
+    return Front(create_app(), THREADS_PER_CORE * (os.cpu_count() or 1) + 1)
+
+
 def run(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; requests in flight are finished first."""
     workers = 1 if settings.database_url.startswith("sqlite") else max(1, (os.cpu_count() or 2) - 1)
     Granian(
-        "referral_service.app:create_app",
+        "referral_service.server:create_front",
         address=settings.host,
         port=settings.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         factory=True,
         workers=workers,
-        blocking_threads=THREADS_PER_CORE * (os.cpu_count() or 1) + 1,
+        websockets=False,
+        http1_settings=HTTP1Settings(header_read_timeout=MILLISECONDS_FOR_HEADERS, max_buffer_size=BYTES_OF_HEADERS),
         workers_kill_timeout=SECONDS_TO_FINISH,
         respawn_failed_workers=True,
         log_access=False,

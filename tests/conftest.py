@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from flask import Flask
+from flask import Flask, request_finished
 from flask.testing import FlaskClient
 from sqlalchemy import create_engine, make_url, text
 
@@ -21,8 +23,33 @@ from referral_service.policy import load_policy
 from referral_service.store.engine import Store, open_store
 from referral_service.store.migrations import upgrade
 from referral_service.store.tables import metadata
+from tests.canaries import SCANNER
 
 RECEIVED_AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_a_patient_in_temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The whole run at DEBUG, its log, errors and temporary files looked at by the scanner."""
+    folder = tmp_path_factory.mktemp("temporary")
+    root, level, before = logging.getLogger(), logging.getLogger().level, tempfile.tempdir
+    root.addHandler(SCANNER)
+    root.setLevel(logging.DEBUG)
+    request_finished.connect(SCANNER.answered)
+    tempfile.tempdir = str(folder)
+    yield
+    tempfile.tempdir = before
+    request_finished.disconnect(SCANNER.answered)
+    root.setLevel(level)
+    root.removeHandler(SCANNER)
+    SCANNER.look_into(folder)
+    assert SCANNER.taken() == []
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_a_patient_in_logs_and_errors() -> Iterator[None]:
+    yield
+    assert SCANNER.taken() == []
 
 
 @pytest.fixture(scope="session")

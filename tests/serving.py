@@ -14,6 +14,7 @@ from typing import Any
 import requests
 
 from tests.systems import System, key_set, public, rsa_key
+from tests.canaries import SCANNER
 
 FHIR = {"Content-Type": "application/fhir+json"}
 START_SECONDS = 60
@@ -52,6 +53,7 @@ class Server:
 
     def stop(self) -> None:
         self._signal(signal.SIGTERM)
+        SCANNER.look_at("log of the server", self.log.read_text("utf-8", errors="replace"))
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from referral_service.intake import Site
 from referral_service.store import ledger, tables
+from tests import canaries
 
 Resource = dict[str, Any]
 FHIR_JSON = "application/fhir+json"
@@ -29,7 +30,7 @@ def placer(value: str) -> Resource:
 
 
 def patient(born: str | None = ADULT_BORN, **more: Any) -> Resource:
-    return {"resourceType": "Patient", **({"birthDate": born} if born else {}), **more}
+    return {"resourceType": "Patient", **({"birthDate": born} if born else {}), **canaries.CARRIED, **more}
 
 
 def referral(number: str | None = "A-1", reason: str = "Cervical dystonia", **more: Any) -> Resource:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from referral_service.access.callers import Caller
 from referral_service.access.issuer import Issuer
 from referral_service.access.key_sets import KeySets
 
@@ -12,12 +14,15 @@ from referral_service.access.key_sets import KeySets
 class Gate:
     """``asks`` is whether anybody is asked who they are; ``secret_key`` is what cookies are signed with, ``key_sets``
     what the signatures of systems are checked with, ``issuer`` one outside whose tokens count too.
+
+    ``told`` says who calls without looking at the request, for tests; None asks the request.
     """
 
     asks: bool
     secret_key: str = field(default="", repr=False)
     key_sets: KeySets = field(default_factory=KeySets, repr=False, compare=False)
     issuer: Issuer | None = None
+    told: Callable[[], Caller | None] | None = None
 
 
 OPEN = Gate(asks=False)

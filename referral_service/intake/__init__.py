@@ -163,9 +163,15 @@ def _record_one(draft: Draft, course: Course, place: int, ordinal: int) -> None:
 
 
 def _kind_of_failure(answers: list[Answer]) -> FaultKind:
-    """A failed transaction is invalid when any entry is; else what the rules of business say, else a conflict."""
+    """A transaction is forbidden or invalid when any entry is; else what rules of business say, or conflicts."""
     kinds = {answer.fault for answer in answers if is_failed(answer)}
-    for kind in (FaultKind.INVALID, FaultKind.BUSINESS_RULE, FaultKind.PRECONDITION, FaultKind.CONFLICT):
-        if kind in kinds:
-            return kind
-    return FaultKind.INVALID
+    return next((kind for kind in _GRAVEST_FIRST if kind in kinds), FaultKind.INVALID)
+
+
+_GRAVEST_FIRST = (
+    FaultKind.FORBIDDEN,
+    FaultKind.INVALID,
+    FaultKind.BUSINESS_RULE,
+    FaultKind.PRECONDITION,
+    FaultKind.CONFLICT,
+)

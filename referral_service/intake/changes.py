@@ -166,7 +166,7 @@ def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row
     values = referral_columns(draft, decided, resource, text)
     values |= {"received_id": draft.received_id, "path": decided.entry.path}
     draft.replacements.append(Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values))
-    draft.add_tokens("ServiceRequest", row["id"], referral_tokens(resource, decided.awaiting))
+    draft.add_tokens("ServiceRequest", row["id"], referral_tokens(resource, decided.awaiting) | draft.refers(resource))
     in_human_hands = is_in_human_hands(task)
     _task_follows(draft, decided, resource, task, actor)
     task_id = task.row["id"]
@@ -278,7 +278,7 @@ def _revoked(draft: Draft, entry: Entry, row: Row, task_id: str) -> Answer:
         "content_hash": canonical_hash(draft.envelope, entry),
     }
     draft.replacements.append(Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values))
-    draft.add_tokens("ServiceRequest", row["id"], referral_tokens(sent))
+    draft.add_tokens("ServiceRequest", row["id"], referral_tokens(sent) | draft.refers(sent))
     return Answer(Became.UPDATED, (), "ServiceRequest", row["id"], stamp.version, stamp.last_updated, text, task_id)
 
 

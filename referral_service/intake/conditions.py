@@ -20,9 +20,13 @@ _TAKEN = ("POST", "PUT")
 
 def apply_conditions(course: Course) -> None:
     """Answers the entries that a condition decides alone, and assigns those that a conditional URL finds."""
+    referrals = {entry.position for entry in course.envelope.referrals()}
     course.answers |= _of_other_methods(course)
+    course.answers |= {place: one for place, one in course.forbidden.items() if place not in referrals}
     for entry in course.sound_entries():
         place = entry.position or 0
+        if place in course.forbidden:
+            continue
         answer = (
             _mismatch(entry) or _none_exist(course, entry) or _conditional_url(course, entry) or _stale(course, entry)
         )

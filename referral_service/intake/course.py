@@ -13,6 +13,7 @@ from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import supporting
 from referral_service.intake.deciding import located, patient_of
 from referral_service.intake.draft import SUPPORTING, Draft
+from referral_service.intake.permits import forbidden_entries
 from referral_service.intake.reading import Reading, references
 from referral_service.intake.site import Answer, Incoming, Site, type_and_id
 from referral_service.intake.subject import Subject, identifier_pairs, names_of
@@ -20,6 +21,7 @@ from referral_service.issues import Issue
 from referral_service.store import lookups
 from referral_service.store.engine import Connection
 from referral_service.store.lookups import Known, Pair
+from referral_service.store.sight import Sight, seen
 
 Work = Callable[[], Answer]
 """What is left to do for an entry once every entry has its id, for a reference may point at one that comes later."""
@@ -33,7 +35,8 @@ class Course:
     ``conditional`` are the references that conditional URLs were found to mean, ``known_referrals`` the places of
     referrals that are here already, ``made_here`` the places of new ones by id, ``replayed_from`` the requests in
     which replayed referrals first came; ``contained`` the subjects' contained Patients by the place of the referral;
-    ``changed_here`` the ids of referrals that an entry updates or cancels.
+    ``changed_here`` the ids of referrals that an entry updates or cancels, ``forbidden`` the answers by place on
+    entries that the sender may not send.
     """
 
     site: Site
@@ -52,6 +55,7 @@ class Course:
     replayed_from: set[str] = field(default_factory=set)
     contained: dict[int, Entry] = field(default_factory=dict)
     changed_here: set[str] = field(default_factory=set)
+    forbidden: dict[int, Answer] = field(default_factory=dict)
 
     def remarks_of(self, entry: Entry) -> tuple[Issue, ...]:
         if entry.position is None:
@@ -100,6 +104,8 @@ class Course:
 
     def assign_supporting(self) -> None:
         for entry in self.sound_entries():
+            if entry.position in self.forbidden:
+                continue
             if entry.type in SUPPORTING and id(entry.resource) not in self.draft.assigned:
                 supporting.assign(self.draft, entry)
 
@@ -119,15 +125,34 @@ def begin(connection: Connection, site: Site, incoming: Incoming, reading: Readi
     keys: list[Pair] = [("idempotency", incoming.idempotency_key)] if incoming.idempotency_key else []
     sound = [entry for entry in reading.envelope.referrals() if entry.position not in reading.entry_faults]
     keys += [("placer", placer) for entry in sound if (placer := placer_identifier(entry.resource))]
+    addresses = set(_addresses(reading, site.public_url))
     known = lookups.known(
         connection,
         incoming.client,
         keys=list(dict.fromkeys(keys)),
-        addresses=set(_addresses(reading, site.public_url)),
+        addresses=addresses,
         identifiers=set(_identifiers(reading)),
     )
-    draft = Draft(site, incoming, reading.envelope, known, stored_resource=lambda one: _stored(connection, one))
-    return Course(site, incoming, reading, connection, reading.envelope, draft, known)
+    draft = Draft(
+        site,
+        incoming,
+        reading.envelope,
+        known,
+        stored_resource=lambda one: _stored(connection, one),
+        beyond=frozenset(_beyond(connection, incoming, addresses - known.addresses.keys())),
+    )
+    forbidden = forbidden_entries(reading, incoming)
+    return Course(site, incoming, reading, connection, reading.envelope, draft, known, forbidden=forbidden)
+
+
+def _beyond(connection: Connection, incoming: Incoming, names: set[str]) -> Iterator[str]:
+    """References to Tasks, which have no other name, and to referrals that the sender only works on."""
+    sight = Sight(incoming.client, incoming.queues)
+    for name in names:
+        kind, identity = type_and_id(name)
+        worked_on = kind == "Task" or (kind == "ServiceRequest" and bool(incoming.queues))
+        if worked_on and seen(connection, sight, kind, identity) is not None:
+            yield name
 
 
 def _stored(connection: Connection, reference: str) -> Resource | None:

@@ -12,12 +12,14 @@ from referral_service.fhir.bundle import Entry, Envelope, Resource, identifiers
 from referral_service.fhir.names import all_names, number, words
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, served
+from referral_service.intake.reading import references
 from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import names_of
 from referral_service.store import tables
 from referral_service.store.engine import Connection, Table
 from referral_service.store.leases import ring
 from referral_service.store.lookups import Known
+from referral_service.store.sight import REFERS
 from referral_service.store.writes import (
     Overtaken,
     Rows,
@@ -65,7 +67,8 @@ class Draft:
     ``tasks`` the Task ids of its referrals,
     ``moved_keys`` the keys (kind, value, finished referral, new row) that speak of a new referral from now on;
     ``taken`` the state and referral that the row of what is taken in moves to, and what is said of that;
-    ``stored_resource`` gives a supporting resource that was here before by our reference.
+    ``stored_resource`` gives a supporting resource that was here before by our reference; ``beyond`` are our references
+    to referrals and Tasks that the sender sees without having sent them.
     """
 
     site: Site
@@ -82,6 +85,7 @@ class Draft:
     moved_keys: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
     taken: tuple[str, str | None, str] | None = None
     stored_resource: Callable[[str], Resource | None] = _nothing_stored
+    beyond: frozenset[str] = frozenset()
 
     def add(self, table: Table, **values: Any) -> None:
         self.rows.setdefault(table, []).append({"client": self.incoming.client, **values})
@@ -112,6 +116,15 @@ class Draft:
                 self.known.name(name, reference)
                 self.add(tables.address, name=bounded(name), type=kind, owner=identity)
 
+    def refers(self, resource: Resource) -> dict[str, list[tuple[str, str]]]:
+        """The tokens that say which records of ours a resource, as it is served, refers to.
+
+        Whom a record speaks of stands in a token of its own.
+        """
+        ours = {*self.assigned.values(), *self.known.addresses.values(), *self.beyond}
+        found = [one for one in references(resource) if one in ours and not one.startswith("Patient/")]
+        return {REFERS: [("", one.partition("/")[2]) for one in found]}
+
     def rewriter(self, source: Entry) -> Callable[[str], str | None]:
         """How the references of one resource read when it is served."""
 
@@ -136,7 +149,7 @@ class Draft:
 
     def write(self, connection: Connection) -> None:
         """Writes everything. Raises :class:`Overtaken` when a version that was read has been replaced meanwhile."""
-        forget_tokens(connection, [change.id for change in self.replacements])
+        forget_tokens(connection, [change.id for change in self.replacements if change.table is not tables.task])
         insert_all(connection, self.rows)  # first of all the text received, which the others refer to
         for change in sorted(self.replacements, key=lambda one: one.id):
             kept = replace_version(

@@ -51,6 +51,11 @@ def _task_of(course: Course, referral_id: str) -> str:
 
 
 def _judge(course: Course, entry: Entry, ordinal: int) -> Answer | Work:
+    forbidden = [issue for place in _forbidden(course, entry) for issue in course.forbidden[place].issues]
+    if forbidden:
+        if _sent_before(course, entry):
+            course.known_referrals.add(entry.position or 0)
+        return _refused(course, entry, FaultKind.FORBIDDEN, *forbidden)
     faults = course.reading.faults_of(entry)
     if faults:
         return _refused(course, entry, FaultKind.INVALID, *faults)
@@ -67,6 +72,11 @@ def _judge(course: Course, entry: Entry, ordinal: int) -> Answer | Work:
     if key is None:
         return new_referral(course, entry, subject, ordinal, None)
     return _again(course, entry, key) or new_referral(course, entry, subject, ordinal, key.referral_id)
+
+
+def _forbidden(course: Course, entry: Entry) -> list[int]:
+    """The places of what its sender may not send, of the entry itself and of all that its references lead to."""
+    return sorted(course.reading.reached(entry) & course.forbidden.keys()) if course.forbidden else []
 
 
 def _refused(course: Course, entry: Entry, kind: FaultKind, *faults: Issue) -> Answer:

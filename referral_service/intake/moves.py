@@ -12,16 +12,17 @@ from referral_service.fhir.writer import moves as written
 from referral_service.intake import applying
 from referral_service.intake.applying import BeforeEnd, Fields, Moving, Row, position_of, read_resource
 from referral_service.intake.correcting import CORRECTING, correct
-from referral_service.intake.draft import Draft
+from referral_service.intake.draft import SUPPORTING, Draft
 from referral_service.intake.patching import patched
 from referral_service.intake.proposing import Proposal, propose
-from referral_service.intake.reading import read
-from referral_service.intake.site import Answer, Became, Incoming, Site, failed
+from referral_service.intake.reading import read, references
+from referral_service.intake.site import Answer, Became, Incoming, Site, failed, type_and_id
 from referral_service.issues import FaultKind, error
 from referral_service.referral import Disposition, Queue
 from referral_service.store import lookups, tasks
 from referral_service.store.engine import Connection, instant
 from referral_service.store.lookups import Known
+from referral_service.store.sight import REFERS, Sight, referred, seen, sight_of
 from referral_service.store.writes import Overtaken, move_ledger_state, overtaking
 from referral_service.worklist import ENDED, Action, Actor, allowed, judge
 
@@ -172,12 +173,26 @@ def _written(connection: Connection, move: Move, task: Moving, referral: Row) ->
     if any(code in CORRECTING for code, _ in task.steps):
         correct(connection, draft, task, referral, move.actor)
     stamp = applying.write(draft, task, move.actor)
+    _add_outputs(connection, draft, task, sight_of(move.actor))
     if task.position.queue != task.row["queue"]:
         state = Disposition.REVIEW if task.position.queue is Queue.REVIEW else Disposition.ROUTED
         move_ledger_state(connection, task.row["referral_id"], state)
     draft.write(connection)
     text = dump(task.content).decode()
     return Answer(Became.UPDATED, (), "Task", stamp.id, stamp.version, stamp.last_updated, text)
+
+
+def _add_outputs(connection: Connection, draft: Draft, task: Moving, sight: Sight) -> None:
+    """What the outputs refer to hangs on the referral from now on, as far as whoever added them sees it."""
+    base = f"{draft.site.public_url}/fhir/"
+    wanted = {one.removeprefix(base) for one in references(task.content.get("output", []))}
+    if not wanted:
+        return
+    before = referred(connection, task.row["id"])
+    found = [type_and_id(one) for one in sorted(wanted) if type_and_id(one)[0] in SUPPORTING - {"Patient"}]
+    rows = [seen(connection, sight, kind, identity) for kind, identity in found]
+    ids = [("", row["id"]) for row in rows if row is not None and row["id"] not in before]
+    draft.add_tokens("Task", task.row["id"], {REFERS: ids})
 
 
 def _answer(became: Became, row: Row) -> Answer:

@@ -119,7 +119,7 @@ def _add_referral(draft: Draft, decided: Decided, stamp: Stamp, resource: Resour
         path=decided.entry.path,
         **referral_columns(draft, decided, resource, text),
     )
-    draft.add_tokens("ServiceRequest", stamp.id, referral_tokens(resource, decided.awaiting))
+    draft.add_tokens("ServiceRequest", stamp.id, referral_tokens(resource, decided.awaiting) | draft.refers(resource))
 
 
 def _add_task(draft: Draft, decided: Decided, stamp: Stamp, task: Resource, referral_id: str) -> None:

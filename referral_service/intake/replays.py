@@ -44,7 +44,8 @@ def replay_of_request(course: Course) -> Received | None:
     course.draft.add_received("replay", keep_body=False, answers=before)
     course.draft.write(course.connection)
     first = Before(before)
-    return Received(tuple(_again(course, first.of(kind, place)) for place, kind in enumerate(_types(course))))
+    answers = [_again(course, first.of(kind, place)) for place, kind in enumerate(_types(course))]
+    return Received(tuple(course.forbidden.get(place, answer) for place, answer in enumerate(answers)))
 
 
 class Before:

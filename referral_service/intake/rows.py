@@ -27,6 +27,7 @@ from referral_service.intake.site import new_id
 from referral_service.issues import Issue
 from referral_service.referral import Decision, Flag
 from referral_service.store import tables
+from referral_service.store.sight import REFERS
 from referral_service.store.writes import bounded
 from referral_service.worklist import Actor
 
@@ -149,20 +150,21 @@ def add_provenance(
     stamp = Stamp(new_id(), 1, draft.incoming.instant)
     targets = [f"ServiceRequest/{referral_id}", f"Task/{task_id}"]
     package = draft.site.package_version
-    _add_authored(draft, stamp, provenance(stamp, targets, decision.policy, package, activity, follows))
+    _add_authored(draft, stamp, referral_id, provenance(stamp, targets, decision.policy, package, activity, follows))
 
 
 def add_provenance_by_hand(draft: Draft, referral_id: str, task_id: str, actor: Actor, reason: str) -> None:
     """Which human has corrected the decision, and why."""
     stamp = Stamp(new_id(), 1, draft.incoming.instant)
     targets = [f"ServiceRequest/{referral_id}", f"Task/{task_id}"]
-    _add_authored(draft, stamp, provenance_by_hand(stamp, targets, actor.id, actor.name, reason))
+    _add_authored(draft, stamp, referral_id, provenance_by_hand(stamp, targets, actor.id, actor.name, reason))
 
 
-def _add_authored(draft: Draft, stamp: Stamp, written: Resource) -> None:
+def _add_authored(draft: Draft, stamp: Stamp, referral_id: str, written: Resource) -> None:
     text = dump(written).decode()
     columns = {"id": stamp.id, "type": "Provenance", "version": 1, "last_updated": stamp.last_updated}
     draft.add(tables.resource, **columns, content=text, content_hash="", birth_date=None)
+    draft.add_tokens("Provenance", stamp.id, {REFERS: [("", referral_id)]})
 
 
 def told(issues: tuple[Issue, ...]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from referral_service.coding.concepts import Vocabulary
 from referral_service.fhir.bundle import Resource
 from referral_service.issues import FaultKind, Issue
 from referral_service.policy import Policy
+from referral_service.referral import Queue
 from referral_service.store.engine import Store, instant
 from referral_service.worklist import Actor
 
@@ -38,13 +39,18 @@ class Taking:
     reason: str
 
 
+def _everything(_: str, __: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """One request of one client, as received at ``at`` (UTC).
 
     ``put_to`` is the relative address that a bare resource was PUT to, ``is_update`` that it is here already;
     ``if_match`` the ETag of the version that it is to replace; ``by`` who entered it by hand, ``taking`` what was
-    not taken before and is taken in with it.
+    not taken before and is taken in with it. ``allows`` tells whether the sender may create (``c``) or update (``u``)
+    a type; ``queues`` are those whose referrals it sees beside its own.
     """
 
     client: str
@@ -59,6 +65,8 @@ class Incoming:
     is_update: bool = False
     by: Actor | None = None
     taking: Taking | None = None
+    allows: Callable[[str, str], bool] = _everything
+    queues: frozenset[Queue] = frozenset()
 
     @property
     def instant(self) -> str:

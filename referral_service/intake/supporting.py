@@ -63,7 +63,7 @@ def store(draft: Draft, entry: Entry, stored: StoredRows) -> Answer:
         draft.replacements.append(Replacement(tables.resource, identity, row["version"], kind, values))
     else:
         draft.add(tables.resource, id=identity, type=kind, version=1, **values)
-    draft.add_tokens(kind, identity, tokens(served))
+    draft.add_tokens(kind, identity, tokens(served) | draft.refers(served))
     became = Became.CREATED if row is None else Became.UPDATED
     return Answer(became, (), kind, identity, version, draft.incoming.instant, text)
 

@@ -22,6 +22,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 __all__ = ["Connection", "Store", "Table", "instant", "open_store", "sqlite_file"]
 
 BUSY_SECONDS = 10
+_QUIET: dict[str, Any] = {"hide_parameters": True}
+"""No log and no exception of the database's shows the values of a statement, which are patients' data."""
 UNUSABLE: tuple[type[Exception], ...] = (ArgumentError, DBAPIError, ValueError)
 """What is raised for an address that is none, or for what lies there and is no database of ours."""
 
@@ -83,7 +85,9 @@ def open_store(url: str, *, pool_size: int = 8) -> Store:
         event.listen(engine, "begin", _begin_sqlite)
         return Store(engine, Lock())
     if parts.get_backend_name() == "postgresql":
-        engine = create_engine(parts.set(drivername="postgresql+psycopg"), pool_size=pool_size, pool_pre_ping=True)
+        engine = create_engine(
+            parts.set(drivername="postgresql+psycopg"), pool_size=pool_size, pool_pre_ping=True, **_QUIET
+        )
         return Store(engine, nullcontext())
     raise ValueError("the database is neither SQLite nor PostgreSQL")
 
@@ -99,8 +103,8 @@ def sqlite_file(url: str) -> Path:
 def _sqlite(url: URL, pool_size: int) -> Engine:
     if url.database in (None, "", ":memory:"):
         # A database in memory lives as long as its one connection, so there is only that one.
-        return create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-    return create_engine(url, pool_size=pool_size, connect_args={"timeout": BUSY_SECONDS})
+        return create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False}, **_QUIET)
+    return create_engine(url, pool_size=pool_size, connect_args={"timeout": BUSY_SECONDS}, **_QUIET)
 
 
 def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:

@@ -9,7 +9,16 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.store.engine import UNAVAILABLE
-from referral_service.web.http import STATUS, add_ids, check_accept, fault_response, give_ids, refuse_nul
+from referral_service.web.http import (
+    STATUS,
+    add_ids,
+    check_accept,
+    fault_response,
+    give_ids,
+    refuse_nul,
+    retry_later,
+    site,
+)
 
 log = logging.getLogger("referral_service")
 
@@ -43,17 +52,27 @@ def _is_fhir() -> bool:
     return request.path.startswith("/fhir")
 
 
+_NO_DEVICES = ", ".join(
+    f"{name}=()" for name in ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+)
+"""What no page of ours asks a browser for."""
+
+
 def _harden(response: Response) -> Response:
     """No script, style or frame from elsewhere; nothing of a patient in caches between (OWASP Secure Headers)."""
     response.headers.setdefault(
         "Content-Security-Policy",
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'",
+        "form-action 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
     # Not "no-referrer", with which a browser sends its forms with "Origin: null".
     response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Permissions-Policy"] = _NO_DEVICES
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if site().public_url.startswith("https:"):
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     response.headers.setdefault("Cache-Control", "no-store")
     if request.method == "OPTIONS":
         response.headers.pop("Content-Type", None)
@@ -95,4 +114,4 @@ def _answer(kind: FaultKind, *issues: Issue) -> Response:
     if _is_fhir():
         return fault_response(kind, issues)
     words = " ".join(issue.diagnostics for issue in issues)
-    return Response(render_template("fault.html", words=words), STATUS[kind])
+    return retry_later(Response(render_template("fault.html", words=words), STATUS[kind]))

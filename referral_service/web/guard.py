@@ -8,7 +8,7 @@ from referral_service.access.callers import ANYONE, Caller, Kind
 from referral_service.access.scopes import Need
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.web.bearer import bearer
-from referral_service.web.http import gate
+from referral_service.web.http import allows, gate, limiter
 from referral_service.web.rules import RULES, Rule
 
 
@@ -19,17 +19,41 @@ def register(app: Flask) -> None:
 def check() -> None:
     """Leaves the caller in ``g``. 401 when nobody is known where somebody must be, 403 when the rule says no."""
     if request.endpoint is None:
+        _count_unknown()
         return  # There is nothing at this address, or not by this method: told to anybody.
     rule = RULES.get(request.endpoint, Rule())
-    if not rule.is_public:
+    if rule.is_public:
+        _count_unknown()
+        return
+    try:
         g.caller = _caller()
-        _judge(g.caller, rule)
+    except Fault:
+        _count_unknown()
+        raise
+    _count_known(g.caller)
+    _judge(g.caller, rule)
+
+
+def _count_known(caller: Caller) -> None:
+    if caller.kind is not Kind.ANYONE and not limiter().takes_known(f"{caller.kind}:{caller.actor.id}"):
+        raise _too_many()
+
+
+def _count_unknown() -> None:
+    """Load balancers ask how the service does as often as they want."""
+    is_probe = (request.endpoint or "").startswith("health.")
+    if gate().asks and not is_probe and not limiter().takes_unknown(request.remote_addr or ""):
+        raise _too_many()
+
+
+def _too_many() -> Fault:
+    words = "More calls came in this second than are taken. Try again in a second."
+    return Fault(FaultKind.THROTTLED, error("throttled", "too-many-requests", words))
 
 
 def check_scope(need: Need) -> None:
     """One more interaction within a request, as an entry of a Bundle or what a search includes. Raises 403."""
-    caller: Caller = g.caller
-    if caller.kind is Kind.SYSTEM and not (caller.scopes and caller.scopes.allow(need)):
+    if not allows(need.type, need.may):
         raise forbidden(f"This needs the scope {need}, which the token does not hold.")
 
 
@@ -38,6 +62,10 @@ def forbidden(words: str) -> Fault:
 
 
 def _caller() -> Caller:
+    told = gate().told
+    found = told() if told is not None else None
+    if found is not None:
+        return found
     if not gate().asks:
         return ANYONE
     system = bearer()

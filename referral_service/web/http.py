@@ -15,11 +15,14 @@ import orjson
 from flask import Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from referral_service.access.callers import Caller
+from referral_service.access.callers import Caller, Kind
 from referral_service.access.gate import Gate
+from referral_service.access.scopes import Need
 from referral_service.fhir import writer
 from referral_service.intake import Answer, Became, Incoming, Site
 from referral_service.issues import Fault, FaultKind, Issue, error
+from referral_service.store.sight import Sight, sight_of
+from referral_service.web.limits import Limiter
 from referral_service.worklist import Actor
 
 FHIR_JSON = "application/fhir+json"
@@ -42,6 +45,7 @@ STATUS: Mapping[FaultKind, int] = {
     FaultKind.TOO_LARGE: 413,
     FaultKind.MEDIA_TYPE: 415,
     FaultKind.BUSINESS_RULE: 422,
+    FaultKind.THROTTLED: 429,
     FaultKind.TRANSIENT: 503,
     FaultKind.UNFORESEEN: 500,
 }
@@ -66,6 +70,11 @@ def gate() -> Gate:
     return found
 
 
+def limiter() -> Limiter:
+    found: Limiter = current_app.extensions["limiter"]
+    return found
+
+
 def caller() -> Caller:
     """Who calls, as the guard has found."""
     found: Caller = g.caller
@@ -84,6 +93,17 @@ def request_id() -> str:
 def actor() -> Actor:
     """Who acts on Tasks, and in which roles."""
     return caller().actor
+
+
+def sight() -> Sight:
+    """Whose records are seen."""
+    return sight_of(actor())
+
+
+def allows(kind: str, letter: str) -> bool:
+    """Whether a system's token holds a scope; nobody else has any and needs none."""
+    scopes = caller().scopes
+    return caller().kind is not Kind.SYSTEM or (scopes is not None and scopes.allow(Need(kind, letter)))
 
 
 def person() -> str:
@@ -133,6 +153,8 @@ def incoming(door: str, limit: int) -> Incoming:
         idempotency_key=request.headers.get("Idempotency-Key"),
         if_none_exist=request.headers.get("If-None-Exist"),
         if_match=request.headers.get("If-Match"),
+        allows=allows,
+        queues=sight().queues,
     )
 
 
@@ -195,11 +217,21 @@ def _challenge(issues: Iterable[Issue]) -> str:
 
 def fault_response(kind: FaultKind, issues: Sequence[Issue]) -> Response:
     response = fhir_response(writer.outcome(issues), STATUS[kind])
-    if kind is FaultKind.TRANSIENT:
-        response.headers["Retry-After"] = "5"
     if kind is FaultKind.LOGIN:
         response.headers["WWW-Authenticate"] = _challenge(issues)
+    return retry_later(response)
+
+
+_RETRY_SECONDS = {429: "1", 503: "5"}
+
+
+def retry_later(response: Response) -> Response:
+    """Says when it is worth trying again, where it is."""
+    if response.status_code in _RETRY_SECONDS:
+        response.headers["Retry-After"] = _RETRY_SECONDS[response.status_code]
     return response
+
+
 
 
 def answer_response(answer: Answer) -> Response:

@@ -12,6 +12,8 @@ from referral_service.intake import preview
 from referral_service.intake.reading import validated
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import ledger, lookups
+from referral_service.store.sight import sees_whole_request
+from referral_service.web.guard import forbidden
 from referral_service.web.http import (
     BUNDLE_BYTES,
     RESOURCE_BYTES,
@@ -19,6 +21,7 @@ from referral_service.web.http import (
     client,
     fhir_response,
     incoming,
+    sight,
     site,
     too_large,
 )
@@ -56,6 +59,8 @@ def original(identity: str) -> Response:
     """The text received, byte for byte, whatever it was: a ServiceRequest or the Bundle that it came in."""
     row = _unmasked(identity)
     with site().store.reading() as connection:
+        if not sees_whole_request(connection, sight(), row["received_id"]):
+            raise forbidden("The text came with other referrals or patients, which are not yours to see.")
         text = lookups.received_text(connection, row["received_id"])
     return Response(text, content_type="application/fhir+json; charset=utf-8")
 

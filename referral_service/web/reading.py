@@ -12,7 +12,8 @@ from referral_service.intake.draft import SUPPORTING
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.referral import Queue
 from referral_service.store import lookups
-from referral_service.web.http import FHIR_JSON, client, fhir_base, fhir_response, site, version_headers
+from referral_service.store.sight import seen
+from referral_service.web.http import FHIR_JSON, fhir_base, fhir_response, sight, site, version_headers
 
 blueprint = Blueprint("reading", __name__, url_prefix="/fhir")
 READABLE = (*sorted(SUPPORTING), "ServiceRequest", "Task")
@@ -75,8 +76,7 @@ def healthcare_service(queue: Queue, name: str) -> dict[str, Any]:
 def current(kind: str, identity: str) -> Any:
     """The current row; a fault when there is none for this caller (404) or it was entered in error (410)."""
     with site().store.reading() as connection:
-        ours = lookups.our_id(connection, client(), kind, identity)
-        row = lookups.current(connection, client(), kind, ours) if ours else None
+        row = seen(connection, sight(), kind, identity)
     if row is None:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", f"There is no such {kind}."))
     return row
@@ -95,7 +95,7 @@ def _older(kind: str, row: Any) -> list[Any]:
     if is_masked(kind, row):
         return []
     with site().store.reading() as connection:
-        return list(lookups.versions(connection, client(), row["id"]))
+        return list(lookups.versions(connection, row["client"], row["id"]))
 
 
 def _history_entry(kind: str, identity: str, row: Any) -> dict[str, Any]:

@@ -38,6 +38,7 @@ RULES: Mapping[str, Rule] = {
     "token.give_token": PUBLIC,
     "health.live": PUBLIC,
     "health.ready": PUBLIC,
+    "openapi.describe": PUBLIC,
     "reading.queue": PUBLIC,
     "submitting.create": Rule("ServiceRequest.c"),
     "submitting.update": Rule("ServiceRequest.u"),

@@ -10,12 +10,14 @@ from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, request
 
-from referral_service.fhir.search import PARAMETERS, parse_search
+from referral_service.access.scopes import Need
+from referral_service.fhir.search import PARAMETERS, SearchQuery, parse_search
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store.engine import Connection
 from referral_service.store.lookups import known
 from referral_service.store.search import search
-from referral_service.web.http import client, fhir_base, fhir_response, prefers, site
+from referral_service.web.guard import check_scope
+from referral_service.web.http import fhir_base, fhir_response, prefers, sight, site
 
 blueprint = Blueprint("searching", __name__, url_prefix="/fhir")
 _KIND = "<any({}):kind>".format(", ".join(sorted(PARAMETERS)))
@@ -47,11 +49,21 @@ def _search(kind: str, parameters: list[tuple[str, str]]) -> Response:
     query = parse_search(kind, parameters, lenient=prefers("handling") == "lenient")
     if isinstance(query, tuple):
         raise Fault(FaultKind.INVALID, *query)
+    _check_included(query)
     with site().store.reading() as connection:
         resolve = partial(_ours, connection)
-        return fhir_response(search(connection, client(), query, base_url=fhir_base(), resolve=resolve))
+        return fhir_response(search(connection, sight(), query, base_url=fhir_base(), resolve=resolve))
+
+
+def _check_included(query: SearchQuery) -> None:
+    """What comes along is read, and needs the scope for that."""
+    kinds = {one: PARAMETERS[query.kind][one.partition(":")[2]].targets[0] for one in query.include}
+    kinds |= {one: one.partition(":")[0] for one in query.revinclude}
+    for kind in sorted({kind for one, kind in kinds.items() if one != "Task:owner"}):
+        check_scope(Need(kind, "r"))
 
 
 def _ours(connection: Connection, reference: str) -> str | None:
-    """Our reference for what the client knows under a name of its own."""
-    return known(connection, client(), addresses=[reference]).addresses.get(reference)
+    """Our reference for what the caller knows under a name of its own."""
+    sender = sight().client
+    return known(connection, sender, addresses=[reference]).addresses.get(reference) if sender else None

@@ -14,6 +14,8 @@ from referral_service.intake.conditions import version_of
 from referral_service.intake.draft import AUTHORED_ONLY, SUPPORTING
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.store import lookups
+from referral_service.store.sight import seen
+from referral_service.web.guard import forbidden
 from referral_service.web.http import (
     BUNDLE_BYTES,
     BUNDLE_ENTRIES,
@@ -25,6 +27,7 @@ from referral_service.web.http import (
     fhir_response,
     incoming,
     prefers,
+    sight,
     site,
 )
 
@@ -78,6 +81,8 @@ def update(identity: str) -> Response:
     """The sender corrects, adds or revokes, at the version that If-Match names; an id not known yet is made."""
     request_in = replace(incoming("update", RESOURCE_BYTES), put_to=f"ServiceRequest/{identity}")
     row = _current("ServiceRequest", identity)
+    if row is None and _is_of_another("ServiceRequest", identity):
+        raise forbidden("A referral is changed by its sender; move its Task instead.")
     if row is not None:
         version = _wanted_version()
         if row["version"] != version:
@@ -95,6 +100,8 @@ def create_supporting(kind: str) -> Response:
 def put_supporting(kind: str, identity: str) -> Response:
     """Upsert by the sender's own id, which goes on working for that sender beside ours."""
     request_in = replace(incoming("supporting", RESOURCE_BYTES), put_to=f"{kind}/{identity}")
+    if _current(kind, identity) is None and _is_of_another(kind, identity):
+        raise forbidden("A record is changed by its sender.")
     return _sole(receive_supporting(site(), request_in, kind))
 
 
@@ -114,6 +121,13 @@ def _current(kind: str, identity: str) -> Any:
     with site().store.reading() as connection:
         ours = lookups.our_id(connection, client(), kind, identity)
         return lookups.current(connection, client(), kind, ours) if ours else None
+
+
+def _is_of_another(kind: str, identity: str) -> bool:
+    """Whether it is a record in sight that somebody else has sent. To others the address is free, and stays so."""
+    with site().store.reading() as connection:
+        row = seen(connection, sight(), kind, identity) if sight().queues else None
+        return row is not None and row["client"] != client()
 
 
 def _wanted_version() -> int:

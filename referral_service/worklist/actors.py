@@ -30,12 +30,14 @@ class Actor:
     client: str | None = None
 
     def sees(self, queue: Queue, client: str) -> bool:
-        """Whether a Task is there at all for this actor: a system sees its own and its queues', people see all."""
-        if self.roles - {Role.PLACER, Role.FILLER}:
+        """Whether a Task is there at all for this actor: leads and auditors see all, placers their own.
+
+        Fillers and coordinators see those of their queues.
+        """
+        if self.roles & {Role.LEAD, Role.AUDITOR}:
             return True
-        return (Role.PLACER in self.roles and client == self.client) or (
-            Role.FILLER in self.roles and queue in self.queues
-        )
+        works = bool(self.roles & {Role.FILLER, Role.COORDINATOR})
+        return (works and queue in self.queues) or (Role.PLACER in self.roles and client == self.client)
 
 
 def everyone(client: str) -> Actor:

@@ -15,6 +15,7 @@ from referral_service.store.engine import Store
 from referral_service.store.search import search
 from referral_service.store.search.matching import Scope
 from referral_service.store.search.paging import page_statement
+from referral_service.store.sight import Sight
 from referral_service.store.writes import Rows, bounded, insert_all
 
 BASE = "https://here.example/fhir"
@@ -123,7 +124,7 @@ def asked(kind: str, text: str, *, lenient: bool = False) -> SearchQuery:
 def bundle(store: Store, kind: str, text: str = "", client: str = CLIENT, *, lenient: bool = False) -> Any:
     with store.reading() as connection:
         query = asked(kind, text, lenient=lenient)
-        return json.loads(search(connection, client, query, base_url=BASE, resolve=THEIRS.get))
+        return json.loads(search(connection, Sight(client), query, base_url=BASE, resolve=THEIRS.get))
 
 
 def found(store: Store, kind: str, text: str = "", client: str = CLIENT) -> list[str]:
@@ -378,7 +379,7 @@ def test_a_stored_text_is_pasted_as_it_is(world: Store) -> None:
     text = '{"resourceType":"Task","id":"t1","x":1.10,"e":1e3}'
     with world.writing() as connection:
         connection.execute(update(tables.task).where(tables.task.c.id == "t1").values(content=text))
-        written = search(connection, CLIENT, asked("Task", "_id=t1"), base_url=BASE, resolve=THEIRS.get)
+        written = search(connection, Sight(CLIENT), asked("Task", "_id=t1"), base_url=BASE, resolve=THEIRS.get)
     assert text.encode() in written
 
 
@@ -518,7 +519,7 @@ def test_a_key_too_long_for_an_index_is_found_all_the_same(store: Store) -> None
 def plan(store: Store, kind: str, text: str, after: Cursor | None = None) -> list[str]:
     """The lines of SQLite's plan that touch stored rows."""
     with store.reading() as connection:
-        statement = page_statement(Scope(CLIENT, BASE, THEIRS.get), asked(kind, text), after, 21)
+        statement = page_statement(Scope(Sight(CLIENT), BASE, THEIRS.get), asked(kind, text), after, 21)
         sql = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
         lines = [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
     names = ("task", "service_request", "resource", "token")

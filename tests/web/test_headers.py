@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
+from referral_service.app import application
+from referral_service.intake import Site
 from tests.shapes import Caller, all_rules, patient, referral, rules
 
 NOT_SENT = ["missing-onset", "missing-medicines", "missing-family-history", "missing-contact"]
@@ -134,12 +137,21 @@ def test_what_is_not_there_is_an_outcome(caller: Caller, path: str) -> None:
 def test_every_answer_says_what_a_browser_must_not_do(caller: Caller, path: str) -> None:
     headers = caller.http.get(path).headers
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    for directive in ("frame-ancestors", "object-src", "base-uri"):
+        assert f"{directive} 'none'" in headers["Content-Security-Policy"]
+    assert "camera=(), " in headers["Permissions-Policy"]
+    assert headers["Cross-Origin-Opener-Policy"] == headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Strict-Transport-Security" not in headers
     assert (headers["X-Content-Type-Options"], headers["Referrer-Policy"], headers["Cache-Control"]) == (
         "nosniff",
         "same-origin",
         "no-store",
     )
+
+
+def test_a_browser_is_told_to_stay_with_https_where_that_is_spoken(site: Site) -> None:
+    client = application(replace(site, public_url="https://referrals.example")).test_client()
+    assert client.get("/fhir/metadata").headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
 def test_a_head_is_a_get_without_a_body(caller: Caller) -> None:

@@ -120,11 +120,14 @@ def test_without_authentication_everyone_may_do_all_that_anyone_may() -> None:
     [
         (Role.PLACER, {("north", Queue.ADULT), ("north", Queue.PEDIATRIC)}),
         (Role.FILLER, {("north", Queue.ADULT), ("south", Queue.ADULT)}),
-        (Role.COORDINATOR, {(client, queue) for client in ("north", "south") for queue in Queue}),
+        (Role.COORDINATOR, {("north", Queue.ADULT), ("south", Queue.ADULT)}),
+        (Role.LEAD, {(client, queue) for client in ("north", "south") for queue in Queue}),
         (Role.AUDITOR, {(client, queue) for client in ("north", "south") for queue in Queue}),
     ],
 )
-def test_a_system_sees_its_own_or_its_queues_and_people_see_all(role: Role, sees: set[tuple[str, Queue]]) -> None:
+def test_placers_see_their_own_others_their_queues_leads_and_auditors_all(
+    role: Role, sees: set[tuple[str, Queue]]
+) -> None:
     who = actor(role, Queue.ADULT)
     found = {(client, queue) for client in ("north", "south") for queue in Queue if who.sees(queue, client)}
     assert found == sees | ({("north", Queue.REVIEW)} if role is Role.PLACER else set())

@@ -15,8 +15,9 @@ from referral_service.fhir import writer
 from referral_service.fhir.search import SearchQuery, Total, next_url, self_url, subset
 from referral_service.store import tables
 from referral_service.store.search.columns import TABLES
-from referral_service.store.search.matching import Resolve, Scope, of_client
+from referral_service.store.search.matching import Resolve, Scope
 from referral_service.store.search.paging import completed, count_statement, page_statement, place_of
+from referral_service.store.sight import Sight, in_sight
 
 __all__ = ["search"]
 
@@ -25,13 +26,13 @@ Text = tuple[str, str, str]
 _PATIENT_INCLUDES = frozenset({"Task:patient", "ServiceRequest:subject", "ServiceRequest:patient"})
 
 
-def search(connection: Connection, client: str, query: SearchQuery, *, base_url: str, resolve: Resolve) -> bytes:
-    """The searchset Bundle as JSON, from the rows of one client alone.
+def search(connection: Connection, sight: Sight, query: SearchQuery, *, base_url: str, resolve: Resolve) -> bytes:
+    """The searchset Bundle as JSON, from the rows in sight alone.
 
     ``base_url`` is the address of ``/fhir`` without a slash at its end; ``resolve`` gives our reference
     (``Patient/…``) for one by which the client knows its own resource, None when there is none.
     """
-    scope = Scope(client, base_url, resolve)
+    scope = Scope(sight, base_url, resolve)
     if query.only_counts:
         return _bundle(query, base_url, connection.execute(count_statement(scope, query)).scalar_one(), [])
     statement = page_statement(scope, query, completed(connection, scope, query), query.count + 1)
@@ -43,7 +44,7 @@ def search(connection: Connection, client: str, query: SearchQuery, *, base_url:
     ]
     entries += [
         _entry(base_url, (kind, identity, subset(text, query.summary, frozenset())), "include")
-        for kind, identity, text in _included(connection, client, query, page)
+        for kind, identity, text in _included(connection, sight, query, page)
     ]
     total = _total(connection, scope, query, len(page), has_more)
     following = next_url(query, base_url, place_of(query, page[-1])) if has_more else None
@@ -59,31 +60,31 @@ def _total(connection: Connection, scope: Scope, query: SearchQuery, found: int,
     return connection.execute(count_statement(scope, query)).scalar_one() if query.total else None
 
 
-def _included(connection: Connection, client: str, query: SearchQuery, rows: Sequence[RowMapping]) -> list[Text]:
-    """https://hl7.org/fhir/R4/search.html#revinclude: each resource once, and only what the client has here.
+def _included(connection: Connection, sight: Sight, query: SearchQuery, rows: Sequence[RowMapping]) -> list[Text]:
+    """https://hl7.org/fhir/R4/search.html#revinclude: each resource once, and only what is in sight.
 
-    A queue, which ``Task:owner`` leads to, is a place of this service and no record of the client's.
+    A queue, which ``Task:owner`` leads to, is a place of this service and no record.
     """
     found: list[Text] = []
     if "Task:focus" in query.include:
         request = tables.service_request
-        found += _texts(connection, client, "ServiceRequest", request.c.id, [row["referral_id"] for row in rows])
+        found += _texts(connection, sight, "ServiceRequest", request.c.id, [row["referral_id"] for row in rows])
     if query.include & _PATIENT_INCLUDES:
         patients = [row["patient_id"] for row in rows]
-        found += _texts(connection, client, "Patient", tables.resource.c.id, patients)
+        found += _texts(connection, sight, "Patient", tables.resource.c.id, patients)
     if "Task:focus" in query.revinclude:
-        found += _texts(connection, client, "Task", tables.task.c.referral_id, [row["id"] for row in rows])
+        found += _texts(connection, sight, "Task", tables.task.c.referral_id, [row["id"] for row in rows])
     return found
 
 
 def _texts(
-    connection: Connection, client: str, kind: str, column: Column[Any], wanted: Iterable[str | None]
+    connection: Connection, sight: Sight, kind: str, column: Column[Any], wanted: Iterable[str | None]
 ) -> list[Text]:
     """Resources of a type by their ids or by what they point at, in the order in which these were first met."""
     ids = list(dict.fromkeys(one for one in wanted if one is not None))
     table: Table = TABLES[kind]
     query = select(column.label("by"), table.c.id, table.c.content).where(
-        of_client(table, client, by_index=False), column.in_(ids)
+        in_sight(table, sight, by_index=False), column.in_(ids)
     )
     if table is tables.resource:
         query = query.where(table.c.type == kind)

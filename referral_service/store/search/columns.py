@@ -13,7 +13,6 @@ from referral_service.referral import Flag, Priority, Queue
 from referral_service.store import tables
 from referral_service.store.search.dates import date_column, first_instant, instant_column
 from referral_service.store.search.matching import (
-    Condition,
     Matcher,
     Scope,
     any_token,
@@ -32,6 +31,7 @@ from referral_service.store.search.matching import (
     text_column,
     token_rows,
 )
+from referral_service.store.sight import Condition
 from referral_service.worklist import MOVES
 
 _TASK, _REQUEST, _RESOURCE = tables.task, tables.service_request, tables.resource

@@ -13,7 +13,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from referral_service.fhir.search import Criterion, DateValue, Prefix
-from referral_service.store.search.matching import Condition, Matcher, Scope, is_null
+from referral_service.store.search.matching import Matcher, Scope, is_null
+from referral_service.store.sight import Condition
 
 DAY_BEGINS, DAY_ENDS = "T00:00:00.000Z", "T23:59:59.999Z"
 

@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     Column,
-    ColumnElement,
     CompoundSelect,
     Select,
     Table,
@@ -29,17 +28,17 @@ from sqlalchemy import (
 from referral_service.fhir.bundle import literal
 from referral_service.fhir.search import Criterion, ReferenceValue, TextValue, TokenValue
 from referral_service.store import tables
+from referral_service.store.sight import Condition, Sight, in_sight
 from referral_service.store.writes import bounded
 
-Condition = ColumnElement[bool]
 Resolve = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose rows are searched, where our own addresses begin, and what a sender's own references lead to here."""
+    """Which rows are seen, where our own addresses begin, and what a sender's own references lead to here."""
 
-    client: str
+    sight: Sight
     base_url: str
     resolve: Resolve
 
@@ -50,15 +49,6 @@ class Scope:
             for name in value.names(self.base_url) if isinstance(value, ReferenceValue) else ():
                 found |= {one: None for one in (name, self.resolve(name)) if one}
         return list(found)
-
-
-def of_client(table: Table, client: str, *, by_index: bool = True) -> Condition:
-    """``by_index=False`` says the same so that no index on the client serves.
-
-    SQLite, which takes every client for a small one, would else walk all of its rows in order where a few ids are
-    known already (https://www.sqlite.org/optoverview.html#disqualifying_where_clause_terms_using_unary_).
-    """
-    return table.c.client == client if by_index else table.c.client.concat("") == client
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +141,10 @@ def text_column(column: Column[Any]) -> Matcher:
 
 
 def owners(scope: Scope, kind: str, param: str, *conditions: Condition) -> Select[str]:
-    """Ids of the client's resources that have a token row like this."""
+    """Ids of the resources that have a token row like this; only the client's own, where it sees no others."""
     token = tables.token
-    return select(token.c.owner).where(
-        token.c.client == scope.client, token.c.type == kind, token.c.param == param, *conditions
-    )
+    own = [token.c.client == scope.sight.client] if scope.sight.is_own_alone else []
+    return select(token.c.owner).where(*own, token.c.type == kind, token.c.param == param, *conditions)
 
 
 def token_rows(column: Column[Any], kind: str, param: str) -> Matcher:
@@ -172,7 +161,8 @@ def referral_patient_rows(param: str) -> Matcher:
 
     def through(scope: Scope, *conditions: Condition) -> Select[str]:
         patients = owners(scope, "Patient", param, *conditions)
-        return select(request.c.id).where(request.c.client == scope.client, request.c.patient_id.in_(patients))
+        own = [request.c.client == scope.sight.client] if scope.sight.is_own_alone else []
+        return select(request.c.id).where(*own, request.c.patient_id.in_(patients))
 
     return Matcher(
         lambda scope, criterion: request.c.id.in_(through(scope, any_token(criterion))),
@@ -236,7 +226,7 @@ def of_patients(scope: Scope, table: Table, referral_id: Column[Any], references
     awaited = owners(scope, "ServiceRequest", "_awaits", tables.token.c.value.in_(names))
     return union_all(
         select(table.c.id).where(
-            of_client(table, scope.client, by_index=table is tables.service_request),
+            in_sight(table, scope.sight, by_index=table is tables.service_request),
             table.c.patient_id.in_(ids_of(references, "Patient")),
         ),
         select(table.c.id).where(referral_id.in_(awaited)),

@@ -12,7 +12,8 @@ from referral_service.fhir.search import PRIVATE, Cursor, SearchQuery
 from referral_service.referral import Queue
 from referral_service.store import tables
 from referral_service.store.search.columns import MATCHERS, SORTS, TABLES, queues, statuses
-from referral_service.store.search.matching import Condition, Scope, of_client
+from referral_service.store.search.matching import Scope
+from referral_service.store.sight import Condition, in_sight
 from referral_service.worklist import MOVES
 
 _LINKS = ("patient_id", "referral_id")
@@ -41,7 +42,7 @@ def page_statement(scope: Scope, query: SearchQuery, after: Cursor | None, limit
         return _head(query, _conditions(scope, query), after, limit)
     task = tables.task
     rest = replace(query, criteria=tuple(one for one in query.criteria if one.name not in _WORKLIST))
-    shared = [of_client(task, scope.client, by_index=False), *_criteria(scope, rest)]
+    shared = [in_sight(task, scope.sight, by_index=False), *_criteria(scope, rest)]
     heads = [
         _head(query, [*shared, task.c.status == status, task.c.queue == queue], after, limit)
         for status, queue in ranges
@@ -55,7 +56,7 @@ def page_statement(scope: Scope, query: SearchQuery, after: Cursor | None, limit
 
 def _conditions(scope: Scope, query: SearchQuery) -> list[Condition]:
     table = TABLES[query.kind]
-    wanted = [of_client(table, scope.client, by_index=not _is_narrow(query))]
+    wanted = [in_sight(table, scope.sight, by_index=not _is_narrow(query))]
     if table is tables.resource:
         wanted.append(table.c.type == query.kind)
     return [*wanted, *_criteria(scope, query)]
@@ -130,6 +131,7 @@ def completed(connection: Connection, scope: Scope, query: SearchQuery) -> Curso
         return after
     table = TABLES[query.kind]
     columns = [column.label(f"key_{number}") for number, (column, _) in enumerate(_keys(query)[:-1])]
-    found = connection.execute(select(*columns).where(table.c.client == scope.client, table.c.id == after.id)).first()
+    own = (table.c.id == after.id, in_sight(table, scope.sight, by_index=False))
+    found = connection.execute(select(*columns).where(*own)).first()
     present = tuple(found) if found is not None else ("",) * len(columns)
     return Cursor(tuple(new if old is None else old for old, new in zip(after.values, present, strict=True)), after.id)

@@ -26,6 +26,7 @@ from referral_service.store.tables.kept import (
     token,
 )
 from referral_service.store.tables.systems import access_token, assertion_jti, client
+from referral_service.store.tables.limits import quota
 
 __all__ = [
     "LIST_ASSIGNEES",
@@ -42,6 +43,7 @@ __all__ = [
     "list_index",
     "metadata",
     "notice",
+    "quota",
     "received",
     "request_key",
     "resource",

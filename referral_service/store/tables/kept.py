@@ -65,6 +65,7 @@ service_request = Table(
     one_of("disposition", [Disposition.REVIEW, Disposition.ROUTED]),
     Index(None, "client", "last_updated", "id"),
     Index(None, "client", "patient_id"),
+    Index(None, "last_updated", "id"),
 )
 """``path`` is the referral's FHIRPath in the text received; ``awaiting`` the sender's address of a Patient not here.
 ``decision`` is what is served; where humans have corrected it, ``machine_decision`` is the machine's own."""
@@ -160,6 +161,7 @@ resource = Table(
     Column("content_hash", String(64), nullable=False),
     Column("birth_date", String(10)),
     Index(None, "client", "type", "last_updated", "id"),
+    Index(None, "type", "last_updated", "id"),
 )
 
 history = Table(
@@ -192,7 +194,8 @@ token = Table(
 )
 """What a resource is found by when it can have several: identifiers, names, codes, tags. Those whose ``param`` begins
 with ``_`` are our own: ``_word`` and ``_number`` are what coordinators type, names and identifiers as letters and
-digits alone; ``_about`` is the id of the stored Patient that a record speaks of."""
+digits alone; ``_about`` is the id of the stored Patient that a record speaks of, ``_refers`` that of any other record
+of ours that it refers to."""
 
 address = Table(
     "address",

@@ -57,6 +57,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", "version", name=op.f("pk_history")),
     )
     op.create_table(
+        "quota",
+        sa.Column("caller", sa.String(length=256), nullable=False),
+        sa.Column("second", sa.BigInteger(), nullable=False),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("caller", "second", name=op.f("pk_quota")),
+    )
+    op.create_table(
         "received",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("client", sa.String(length=64), nullable=False),
@@ -91,6 +98,7 @@ def upgrade() -> None:
         ["client", "type", "last_updated", "id"],
         unique=False,
     )
+    op.create_index(op.f("ix_resource_type_last_updated_id"), "resource", ["type", "last_updated", "id"], unique=False)
     op.create_table(
         "token",
         sa.Column("owner", sa.String(length=36), nullable=False),
@@ -193,6 +201,7 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_service_request_client_patient_id"), "service_request", ["client", "patient_id"], unique=False
     )
+    op.create_index(op.f("ix_service_request_last_updated_id"), "service_request", ["last_updated", "id"], unique=False)
     op.create_table(
         "alert",
         sa.Column("id", sa.String(length=36), nullable=False),
