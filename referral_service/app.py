@@ -10,6 +10,7 @@ from threading import Event
 from flask import Flask
 
 from referral_service.access.gate import OPEN, Gate
+from referral_service.access.secret import secret_key
 from referral_service.fhir.package import definitions as definitions_of_codes
 from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
@@ -32,11 +33,14 @@ from referral_service.web import (
     health,
     moving,
     not_taken,
+    openid,
     operations,
     overview,
     pages,
     reading,
     searching,
+    sessions,
+    signing,
     submitting,
     worklist,
 )
@@ -53,13 +57,19 @@ def create_app(settings: Settings | None = None) -> Flask:
     chosen = settings or from_environment()
     store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
     check(store)
-    gate = Gate(asks=chosen.auth == "smart", secret_key=chosen.secret_key)
-    served = application(site_of(store, policy, chosen.public_url), gate)
+    served = application(site_of(store, policy, chosen.public_url), gate_of(store, chosen))
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
         start_thread(store, Teller(store, policy, chosen, now))
     return served
+
+
+def gate_of(store: Store, settings: Settings) -> Gate:
+    """Who is asked who they are, and how that is known again."""
+    if settings.auth == "none":
+        return OPEN
+    return Gate(asks=True, secret_key=secret_key(settings.secret_key, store.file), openid=settings.openid)
 
 
 def _read_ahead(app: Flask) -> None:
@@ -115,8 +125,10 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     app.url_map.merge_slashes = False
     faults.register(app)
     guard.register(app)
+    sessions.register(app, gate.secret_key, site.public_url)
+    openid.register(app, gate.openid)
     doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
-    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
+    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, signing, openid)
     for room in (*doors, *rooms):
         app.register_blueprint(room.blueprint)
     return app

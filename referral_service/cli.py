@@ -10,11 +10,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 import click
 
 from referral_service.policy import PolicyError
-from referral_service.settings import SettingsError, from_environment
+from referral_service.referral import Queue
+from referral_service.settings import Settings, SettingsError, from_environment
+from referral_service.worklist import Role
+
+if TYPE_CHECKING:
+    from referral_service.store.engine import Store
 
 
 @click.group()
@@ -54,12 +60,13 @@ def worker() -> None:
 @main.command()
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where the database is kept.")
-def demo(port: int, directory: Path | None) -> None:
+@click.option("--sign-in", is_flag=True, help="Ask who one is; there are sample users, one a role.")
+def demo(port: int, directory: Path | None, sign_in: bool) -> None:
     """Serve on loopback with invented referrals in every queue."""
     from referral_service.demo import run_demo
 
     with _plainly():
-        run_demo(port, directory)
+        run_demo(port, directory, asks=sign_in)
 
 
 @main.command()
@@ -86,21 +93,60 @@ def replay(policy: Path | None, as_json: bool) -> None:
     from referral_service.policy import load_policy
     from referral_service.replay import lines
     from referral_service.replay import replay as decide_again
-    from referral_service.store.engine import open_store
-    from referral_service.store.migrations import check as check_schema
 
     with _plainly():
         settings = from_environment(serves=False)
-        store = open_store(settings.database_url)
-        check_schema(store)
-        replayed = list(decide_again(store, load_policy(policy or settings.policy)))
-        store.close()
+        with _store(settings) as store:
+            replayed = list(decide_again(store, load_policy(policy or settings.policy)))
     if as_json:
         for one in replayed:
             if one.changes:
                 click.echo(json.dumps({"referral": one.referral_id, "by_hand": one.by_hand, "changes": one.changes}))
     else:
         _print(lines(replayed))
+
+
+@main.group()
+def user() -> None:
+    """People who sign in with a password."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--shown-as", required=True, help="What others read: on what is in hand, and in each timeline.")
+@click.option("--role", required=True, type=click.Choice(["coordinator", "lead", "auditor", "integrator"]))
+@click.option("--queue", "queues", multiple=True, type=click.Choice([queue.value for queue in Queue]))
+def add_user(name: str, shown_as: str, role: str, queues: tuple[str, ...]) -> None:
+    """Add somebody, or somebody disabled anew. The password is asked for, or read from REFERRAL_USER_PASSWORD."""
+    from referral_service.access.people import Entitled, add
+
+    with _plainly():
+        settings = from_environment(serves=False)
+        password = settings.user_password or click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        entitled = Entitled(shown_as, Role(role), frozenset(map(Queue, queues)))
+        with _store(settings) as store, store.writing() as connection:
+            add(connection, name, entitled, password, datetime.now(UTC))
+    click.echo(f"{name} can sign in.")
+
+
+@user.command("list")
+def list_users() -> None:
+    """Everybody who can sign in, or once could."""
+    from referral_service.access.people import lines
+
+    with _plainly(), _store(from_environment(serves=False)) as store, store.reading() as connection:
+        _print(lines(connection, datetime.now(UTC)))
+
+
+@user.command("disable")
+@click.argument("name")
+def disable_user(name: str) -> None:
+    """Sign somebody out everywhere and let them in no more; by user name, or by id."""
+    from referral_service.access.people import disable
+
+    with _plainly(), _store(from_environment(serves=False)) as store, store.writing() as connection:
+        disable(connection, name, datetime.now(UTC))
+    click.echo(f"{name} can no longer sign in.")
 
 
 @main.group()
@@ -128,6 +174,18 @@ def check() -> None:
     click.echo("The database is up to date.")
 
 
+@contextmanager
+def _store(settings: Settings) -> Iterator[Store]:
+    """The database that is set, when it is up to date."""
+    from referral_service.store.engine import open_store
+    from referral_service.store.migrations import check as check_schema
+
+    store = open_store(settings.database_url)
+    check_schema(store)
+    yield store
+    store.close()
+
+
 def _print(lines: Iterator[str]) -> None:
     for line in lines:
         click.echo(line)
@@ -136,13 +194,14 @@ def _print(lines: Iterator[str]) -> None:
 @contextmanager
 def _plainly() -> Iterator[None]:
     """What the person at the keyboard can mend is said in one line; no value of a setting is shown."""
+    from referral_service.access.people import PersonError
     from referral_service.server import PortError
     from referral_service.store.engine import UNUSABLE
     from referral_service.store.migrations import SchemaError
 
     try:
         yield
-    except (SettingsError, SchemaError, PortError) as problem:
+    except (SettingsError, SchemaError, PortError, PersonError) as problem:
         raise click.ClickException(str(problem)) from problem
     except PolicyError as problem:
         raise click.ClickException(f"The policy: {problem}") from problem

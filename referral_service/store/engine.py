@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -58,6 +59,12 @@ class Store:
     def is_shared(self) -> bool:
         """Whether several processes can work on it; an SQLite file belongs to one."""
         return self.engine.dialect.name == "postgresql"
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for a database that is none."""
+        name = None if self.is_shared else self.engine.url.database
+        return Path(name) if name and name != ":memory:" else None
 
     def ping(self) -> None:
         """Raises one of :data:`UNAVAILABLE` when the database takes no question."""

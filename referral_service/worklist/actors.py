@@ -30,12 +30,13 @@ class Actor:
     client: str | None = None
 
     def sees(self, queue: Queue, client: str) -> bool:
-        """Whether a Task is there at all for this actor: a system sees its own and its queues', people see all."""
-        if self.roles - {Role.PLACER, Role.FILLER}:
+        """Whether a Task is there at all for this actor.
+
+        A lead sees all, a filler and a coordinator what stands in their queues, a placer its own; nobody else any.
+        """
+        if Role.LEAD in self.roles or (Role.PLACER in self.roles and client == self.client):
             return True
-        return (Role.PLACER in self.roles and client == self.client) or (
-            Role.FILLER in self.roles and queue in self.queues
-        )
+        return bool(self.roles & {Role.FILLER, Role.COORDINATOR}) and queue in self.queues
 
 
 def everyone(client: str) -> Actor:

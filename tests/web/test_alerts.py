@@ -94,7 +94,7 @@ def test_acknowledging_says_who_and_when_and_ends_the_alert(site: Site, app_clie
     (identity,) = alert_ids(site)
     answer = press(app_client, identity)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/alerts")
-    assert acknowledged(site) == [("local", "2026-03-16T12:00:00.000Z")]
+    assert acknowledged(site) == [("Local user", "2026-03-16T12:00:00.000Z")]
     html = page(app_client, "/alerts")
     assert banners(html) == []
     (line,) = lines(html)

@@ -25,6 +25,7 @@ from referral_service.store.tables.kept import (
     task,
     token,
 )
+from referral_service.store.tables.people import person, session
 
 __all__ = [
     "LIST_ASSIGNEES",
@@ -38,10 +39,12 @@ __all__ = [
     "list_index",
     "metadata",
     "notice",
+    "person",
     "received",
     "request_key",
     "resource",
     "service_request",
+    "session",
     "status_change",
     "task",
     "token",

@@ -32,6 +32,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", "version", name=op.f("pk_history")),
     )
     op.create_table(
+        "person",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("user_name", sa.String(length=64), nullable=True),
+        sa.Column("shown_name", sa.String(length=128), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("queues", sa.String(length=256), nullable=False),
+        sa.Column("password_hash", sa.String(length=256), nullable=True),
+        sa.Column("issuer", sa.String(length=512), nullable=True),
+        sa.Column("subject", sa.String(length=255), nullable=True),
+        sa.Column("added_at", sa.String(length=24), nullable=False),
+        sa.Column("disabled_at", sa.String(length=24), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("locked_until", sa.String(length=24), nullable=True),
+        sa.CheckConstraint("role IN ('coordinator', 'lead', 'auditor', 'integrator')", name=op.f("ck_person_role")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
+        sa.UniqueConstraint("issuer", "subject", name=op.f("uq_person_issuer_subject")),
+        sa.UniqueConstraint("shown_name", name=op.f("uq_person_shown_name")),
+        sa.UniqueConstraint("user_name", name=op.f("uq_person_user_name")),
+    )
+    op.create_table(
         "received",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("client", sa.String(length=64), nullable=False),
@@ -156,6 +176,16 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_service_request_client_patient_id"), "service_request", ["client", "patient_id"], unique=False
     )
+    op.create_table(
+        "session",
+        sa.Column("id", sa.String(length=43), nullable=False),
+        sa.Column("person_id", sa.String(length=36), nullable=False),
+        sa.Column("ends_at", sa.String(length=24), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_session_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_session")),
+    )
+    op.create_index(op.f("ix_session_ends_at"), "session", ["ends_at"], unique=False)
+    op.create_index(op.f("ix_session_person_id"), "session", ["person_id"], unique=False)
     op.create_table(
         "alert",
         sa.Column("id", sa.String(length=36), nullable=False),
