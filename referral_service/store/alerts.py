@@ -97,7 +97,7 @@ def _of(queues: tuple[Queue, ...]) -> list[ColumnElement[bool]]:
     """Alerts of what stands in these queues, and of what was not taken and stands in none."""
     if set(queues) == set(Queue):
         return []
-    alert, task = tables.alert, tables.task
+    alert, task = tables.alert, tables.task.alias()
     theirs = exists().where(task.c.referral_id == alert.c.referral_id, task.c.queue.in_(queues))
     return [or_(alert.c.referral_id.is_(None), theirs)]
 

@@ -62,12 +62,12 @@ def page(identity: str, typed: Typed | None = None, *, seen: int | None = None, 
     }
 
 
-def address(identity: str, **more: str | int) -> str:
+def address(identity: str, done: int | None = None) -> str:
     """Of its page; of the list and the queue it stands in, when that is none that this person sees."""
     with site().store.reading() as connection:
         row = worklist.one_referral(connection, identity)
     if row is None or actor().sees(Queue(row["queue"]), row["client"]):
-        return url_for("pages.show_referral", identity=identity, **more)
+        return url_for("pages.show_referral", identity=identity, done=done)
     return url_for("worklist.show", went=row["queue"])
 
 

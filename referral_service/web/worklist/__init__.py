@@ -44,7 +44,7 @@ def day_in_words(iso: str) -> str:
 def show() -> str:
     """One list, in the order in which it should be worked."""
     with site().store.reading() as connection:
-        went = site().policy.queues.get(request.args.get(WENT, ""))
+        went = next((words for name, words in site().policy.queues.items() if name == request.args.get(WENT)), "")
         return render_template("worklist.html", **shown(connection, asked_for(connection)), went=went)
 
 
