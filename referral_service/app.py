@@ -72,6 +72,13 @@ def gate_of(store: Store, settings: Settings) -> Gate:
     return Gate(asks=True, secret_key=secret_key(settings.secret_key, store.file), openid=settings.openid)
 
 
+def check_gate(settings: Settings) -> None:
+    """Raises :class:`SettingsError` when people could not be known again; makes the key where it can be kept."""
+    store = open_store(settings.database_url)
+    gate_of(store, settings)
+    store.close()
+
+
 def _read_ahead(app: Flask) -> None:
     """What the first reader of a page would otherwise wait for: the templates, and the codes that pages name."""
     definitions_of_codes()

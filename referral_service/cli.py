@@ -32,11 +32,12 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Bring the database up to date, then serve."""
-    from referral_service.app import prepare, remark_on_alerts
+    from referral_service.app import check_gate, prepare, remark_on_alerts
     from referral_service.server import check_port, run
 
     with _plainly():
         settings = from_environment()
+        check_gate(settings)
         remark = remark_on_alerts(settings)
         check_port(settings)
         prepare(settings)
