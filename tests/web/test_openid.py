@@ -77,6 +77,7 @@ def test_whoever_has_no_role_there_is_told_so_and_is_not_signed_in(
         {"nonce": "another"},
         {"nonce": None},
         {"aud": "another"},
+        {"aud": "another", "azp": CLIENT},
         {"aud": None},
         {"iss": "https://another.example"},
         {"iss": None},
