@@ -16,7 +16,9 @@ from referral_service.store import people as stored
 from referral_service.store.people import Row
 from referral_service.web import sessions
 from referral_service.web.forms import check_form
-from referral_service.web.http import caller, gate, now, site
+from referral_service.web.frame import frame
+from referral_service.web.frame import now as page_now
+from referral_service.web.http import caller, gate, now, queues_seen, site
 from referral_service.web.pages import not_found
 from referral_service.web.present.words import ROLES
 from referral_service.worklist import Role
@@ -101,5 +103,7 @@ def show_account() -> str:
     if person is None:
         raise not_found("Nobody is asked here who they are.")
     (role,) = person.actor.roles
-    queues = [site().policy.queues[queue] for queue in site().policy.queues if queue in person.actor.queues]
-    return render_template("account.html", role=role, queues=queues if role is not Role.LEAD else [], roles=ROLES)
+    queues = [] if role is Role.LEAD else [site().policy.queues[queue] for queue in queues_seen()]
+    with site().store.reading() as connection:
+        around = frame(connection, "account", page_now())
+    return render_template("account.html", **around, role=role, queues=queues, roles=ROLES)
