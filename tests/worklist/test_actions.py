@@ -126,7 +126,7 @@ def test_without_authentication_everyone_may_do_all_that_anyone_may() -> None:
         (Role.AUDITOR, set()),
     ],
 )
-def test_a_placer_sees_its_own_fillers_and_coordinators_their_queues_a_lead_all_and_others_none(role: Role, sees: set[tuple[str, Queue]]) -> None:
+def test_who_sees_a_task_follows_from_role_client_and_queue(role: Role, sees: set[tuple[str, Queue]]) -> None:
     who = actor(role, Queue.ADULT)
     found = {(client, queue) for client in ("north", "south") for queue in Queue if who.sees(queue, client)}
     assert found == sees | ({("north", Queue.REVIEW)} if role is Role.PLACER else set())
