@@ -36,11 +36,14 @@ from referral_service.web import (
     moving,
     not_taken,
     openapi,
+    openid,
     operations,
     overview,
     pages,
     reading,
     searching,
+    sessions,
+    signing,
     submitting,
     token,
     worklist,
@@ -75,7 +78,7 @@ def gate_of(settings: Settings) -> Gate:
         key = settings.secret_key or key_beside(sqlite_file(settings.database_url))
     except ValueError as problem:
         raise SettingsError(f"REFERRAL_SECRET_KEY is not set, and {problem}") from problem
-    return Gate(True, key, KeySets(settings.outbound), _issuer_of(settings))
+    return Gate(True, key, KeySets(settings.outbound), _issuer_of(settings), settings.openid)
 
 
 def _issuer_of(settings: Settings) -> Issuer | None:
@@ -139,8 +142,10 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     app.url_map.merge_slashes = False
     faults.register(app)
     guard.register(app)
+    sessions.register(app, gate.secret_key, site.public_url)
+    openid.register(app, gate.openid)
     doors = (submitting, moving, operations, searching, reading, definitions, capability, openapi, token, health)
-    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
+    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, signing, openid)
     for room in (*doors, *rooms):
         app.register_blueprint(room.blueprint)
     return app

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from referral_service.policy import PolicyError
-from referral_service.settings import SettingsError, from_environment
+from referral_service.referral import Queue
+from referral_service.settings import Settings, SettingsError, from_environment
+from referral_service.worklist import Role
 
 if TYPE_CHECKING:
     from referral_service.store.engine import Store
@@ -30,11 +32,12 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Bring the database up to date, then serve."""
-    from referral_service.app import prepare, remark_on_alerts
+    from referral_service.app import gate_of, prepare, remark_on_alerts
     from referral_service.server import check_port, run
 
     with _plainly():
         settings = from_environment()
+        gate_of(settings)
         remark = remark_on_alerts(settings)
         check_port(settings)
         prepare(settings)
@@ -58,12 +61,13 @@ def worker() -> None:
 @main.command()
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where the database is kept.")
-def demo(port: int, directory: Path | None) -> None:
+@click.option("--sign-in", is_flag=True, help="Ask who one is; there are sample users, one a role.")
+def demo(port: int, directory: Path | None, sign_in: bool) -> None:
     """Serve on loopback with invented referrals in every queue."""
     from referral_service.demo import run_demo
 
     with _plainly():
-        run_demo(port, directory)
+        run_demo(port, directory, asks=sign_in)
 
 
 @main.command()
@@ -90,15 +94,11 @@ def replay(policy: Path | None, as_json: bool) -> None:
     from referral_service.policy import load_policy
     from referral_service.replay import lines
     from referral_service.replay import replay as decide_again
-    from referral_service.store.engine import open_store
-    from referral_service.store.migrations import check as check_schema
 
     with _plainly():
         settings = from_environment(serves=False)
-        store = open_store(settings.database_url)
-        check_schema(store)
-        replayed = list(decide_again(store, load_policy(policy or settings.policy)))
-        store.close()
+        with _store(settings) as store:
+            replayed = list(decide_again(store, load_policy(policy or settings.policy)))
     if as_json:
         for one in replayed:
             if one.changes:
@@ -130,7 +130,7 @@ def client_add(jwks: BinaryIO | None, **given: Any) -> None:
     from referral_service.access.registering import Registration, register
     from referral_service.web.reading import READABLE
 
-    with _plainly(), _database() as store:
+    with _plainly(), _store(from_environment(serves=False)) as store:
         asked = Registration(given.pop("client_id"), jwks=jwks.read() if jwks else None, **given)
         with store.writing() as connection:
             register(connection, asked, READABLE, datetime.now(UTC))
@@ -143,7 +143,7 @@ def client_list() -> None:
     from referral_service.access.registering import table
     from referral_service.store.systems import clients
 
-    with _plainly(), _database() as store, store.reading() as connection:
+    with _plainly(), _store(from_environment(serves=False)) as store, store.reading() as connection:
         _print(table(clients(connection)))
 
 
@@ -153,11 +153,54 @@ def client_revoke(client_id: str) -> None:
     """End a system and its tokens, at once."""
     from referral_service.store.systems import revoke
 
-    with _plainly(), _database() as store, store.writing() as connection:
+    with _plainly(), _store(from_environment(serves=False)) as store, store.writing() as connection:
         was_in_use = revoke(connection, client_id, datetime.now(UTC))
     if not was_in_use:
         raise click.ClickException("There is no such client, or it was revoked before.")
     click.echo(f"{client_id} is revoked.")
+
+
+@main.group()
+def user() -> None:
+    """People who sign in with a password."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--shown-as", required=True, help="What others read: on what is in hand, and in each timeline.")
+@click.option("--role", required=True, type=click.Choice(["coordinator", "lead", "auditor", "integrator"]))
+@click.option("--queue", "queues", multiple=True, type=click.Choice([queue.value for queue in Queue]))
+def add_user(name: str, shown_as: str, role: str, queues: tuple[str, ...]) -> None:
+    """Add somebody, or somebody disabled anew. The password is asked for, or read from REFERRAL_USER_PASSWORD."""
+    from referral_service.access.people import Entitled, add
+
+    with _plainly():
+        settings = from_environment(serves=False)
+        password = settings.user_password or click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        entitled = Entitled(shown_as, Role(role), frozenset(map(Queue, queues)))
+        with _store(settings) as store, store.writing() as connection:
+            add(connection, name, entitled, password, datetime.now(UTC))
+    click.echo(f"{name} can sign in.")
+
+
+@user.command("list")
+def list_users() -> None:
+    """Everybody who can sign in, or once could."""
+    from referral_service.access.people import lines
+
+    with _plainly(), _store(from_environment(serves=False)) as store, store.reading() as connection:
+        _print(lines(connection, datetime.now(UTC)))
+
+
+@user.command("disable")
+@click.argument("name")
+def disable_user(name: str) -> None:
+    """Sign somebody out everywhere and let them in no more; by user name, or by id."""
+    from referral_service.access.people import disable
+
+    with _plainly(), _store(from_environment(serves=False)) as store, store.writing() as connection:
+        disable(connection, name, datetime.now(UTC))
+    click.echo(f"{name} can no longer sign in.")
 
 
 @main.group()
@@ -185,18 +228,13 @@ def check() -> None:
     click.echo("The database is up to date.")
 
 
-def _print(lines: Iterator[str]) -> None:
-    for line in lines:
-        click.echo(line)
-
-
 @contextmanager
-def _database() -> Iterator[Store]:
-    """The database of the settings, which is up to date."""
+def _store(settings: Settings) -> Iterator[Store]:
+    """The database that is set, when it is up to date."""
     from referral_service.store.engine import open_store
     from referral_service.store.migrations import check as check_schema
 
-    store = open_store(from_environment(serves=False).database_url)
+    store = open_store(settings.database_url)
     try:
         check_schema(store)
         yield store
@@ -204,17 +242,23 @@ def _database() -> Iterator[Store]:
         store.close()
 
 
+def _print(lines: Iterator[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
 @contextmanager
 def _plainly() -> Iterator[None]:
     """What the person at the keyboard can mend is said in one line; no value of a setting is shown."""
     from referral_service.access.registering import RegistrationError
+    from referral_service.access.people import PersonError
     from referral_service.server import PortError
     from referral_service.store.engine import UNUSABLE
     from referral_service.store.migrations import SchemaError
 
     try:
         yield
-    except (SettingsError, SchemaError, PortError, RegistrationError) as problem:
+    except (SettingsError, SchemaError, PortError, RegistrationError, PersonError) as problem:
         raise click.ClickException(str(problem)) from problem
     except PolicyError as problem:
         raise click.ClickException(f"The policy: {problem}") from problem

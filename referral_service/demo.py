@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -12,25 +13,32 @@ from typing import Any
 
 import click
 
+from referral_service.access.people import ROLES, Entitled, add, disable
 from referral_service.app import prepare, remark_on_alerts, site_of
 from referral_service.fhir.terminology import profiles_folder
 from referral_service.intake import Incoming, Site, receive
 from referral_service.policy import load_policy
+from referral_service.referral import Queue
 from referral_service.server import check_port, run
 from referral_service.settings import from_environment
-from referral_service.store.engine import open_store
+from referral_service.store.engine import Store, open_store
 from referral_service.store.ledger import sums
+from referral_service.store.people import everybody
+from referral_service.worklist import Role
 
 APART = timedelta(hours=4, minutes=40)
 
 
-def run_demo(port: int, directory: Path | None) -> None:
-    """Seeds an empty database, prints where to look, and serves until interrupted."""
+def run_demo(port: int, directory: Path | None, *, asks: bool) -> None:
+    """Seeds an empty database, prints where to look, and serves until interrupted.
+
+    With ``asks`` nobody comes in without signing in, as one of the sample users whose passwords are printed.
+    """
     with ExitStack() as stack:
         folder = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="referral-demo-")))
         folder.mkdir(parents=True, exist_ok=True)
         os.environ |= {
-            "REFERRAL_AUTH": "none",
+            "REFERRAL_AUTH": "smart" if asks else "none",
             "REFERRAL_HOST": "127.0.0.1",
             "REFERRAL_PORT": str(port),
             "REFERRAL_DATABASE_URL": f"sqlite:///{folder / 'referral-service.db'}",
@@ -47,16 +55,36 @@ def run_demo(port: int, directory: Path | None) -> None:
             seed(site, datetime.now(UTC))
         with store.reading() as connection:
             counted = sums(connection)
+        signing_in = _sample_users(store, datetime.now(UTC)) if asks else []
         store.close()
         click.echo(
             f"{counted['received']} referrals received: " + ", ".join(f"{n} {s}" for s, n in list(counted.items())[1:])
         )
         click.echo(f"Worklist   {settings.public_url}/")
         click.echo(f"FHIR base  {settings.public_url}/fhir")
+        for line in signing_in:
+            click.echo(line)
         if remark:
             click.echo(remark)
         click.echo("Stop with Ctrl-C.")
         run(settings)
+
+
+def _sample_users(store: Store, at: datetime) -> list[str]:
+    """Adds one user a role, with new passwords each time; what is to be typed to sign in as each."""
+    lines = []
+    with store.writing() as connection:
+        there = {row["user_name"] for row in everybody(connection) if row["disabled_at"] is None}
+        for role in Role:
+            if role not in ROLES:
+                continue
+            user_name, password = role.value, secrets.token_urlsafe(12)
+            if user_name in there:
+                disable(connection, user_name, at)
+            queues = frozenset({Queue.ADULT, Queue.REVIEW}) if role is Role.COORDINATOR else frozenset()
+            add(connection, user_name, Entitled(f"Sample {role.value}", role, queues), password, at)
+            lines.append(f"Sign in as  {user_name:<12} {password}")
+    return lines
 
 
 def seed(site: Site, at: datetime) -> None:

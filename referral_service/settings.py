@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from referral_service.access.gate import OpenId
 from referral_service.addresses import is_mail_address, origin
 
 PREFIX = "REFERRAL_"
@@ -22,6 +23,7 @@ KNOWN = frozenset(
         *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "OUTBOUND", "SECRET_KEY"),
         *("ISSUER", "ISSUER_JWKS", "ISSUER_AUDIENCE"),
         *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SENDER"),
+        *("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ROLE_CLAIM", "USER_PASSWORD"),
     }
 )
 MAIL_PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -72,6 +74,8 @@ class Settings:
     mail: Mail | None = None
     secret_key: str = field(default="", repr=False)
     issuer: OutsideIssuer | None = None
+    openid: OpenId | None = None
+    user_password: str | None = field(default=None, repr=False)
 
 
 def from_environment(environment: Mapping[str, str] | None = None, *, serves: bool = True) -> Settings:
@@ -94,6 +98,8 @@ def from_environment(environment: Mapping[str, str] | None = None, *, serves: bo
         mail=_mail(values),
         secret_key=values.get("SECRET_KEY", ""),
         issuer=_issuer(values),
+        openid=_openid(values),
+        user_password=values.get("USER_PASSWORD"),
     )
     if serves:
         _check_auth(settings)
@@ -189,6 +195,22 @@ def _mail(values: Mapping[str, str]) -> Mail | None:
         user=values.get("SMTP_USER"),
         password=values.get("SMTP_PASSWORD"),
     )
+
+
+def _openid(values: Mapping[str, str]) -> OpenId | None:
+    given = sorted(key for key in values if key.startswith("OIDC_"))
+    if not given:
+        return None
+    for key in ("OIDC_ISSUER", "OIDC_CLIENT_ID"):
+        if key not in values:
+            raise SettingsError(f"{PREFIX}{given[0]} is set, but {PREFIX}{key} is not")
+    issuer = values["OIDC_ISSUER"]
+    parts = urlsplit(issuer)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    if not is_safe or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError("REFERRAL_OIDC_ISSUER is no https address")
+    claim, secret = values.get("OIDC_ROLE_CLAIM", "roles"), values.get("OIDC_CLIENT_SECRET")
+    return OpenId(issuer, values["OIDC_CLIENT_ID"], claim, secret)
 
 
 def _check_auth(settings: Settings) -> None:

@@ -70,3 +70,37 @@ def test_a_database_is_brought_up_to_date_and_checked(tmp_path: Path) -> None:
     )
     assert runner.invoke(main, ["db", "upgrade"]).exit_code == 0
     assert runner.invoke(main, ["db", "check"]).output == "The database is up to date.\n"
+
+
+def run(folder: Path, *words: str, typed: str | None = None, **environment: str) -> tuple[int, str]:
+    where = {"REFERRAL_DATABASE_URL": f"sqlite:///{folder / 'service.db'}", **environment}
+    answer = CliRunner().invoke(main, list(words), env=where, input=typed)
+    return answer.exit_code, answer.output
+
+
+def test_people_are_added_listed_and_disabled_and_no_password_is_an_argument(tmp_path: Path) -> None:
+    assert run(tmp_path, "db", "upgrade")[0] == 0
+    add = ("user", "add", "Ada", "--shown-as", "Ada Example", "--role", "coordinator")
+    queue = ("--queue", "intake-review")
+    assert run(tmp_path, *add, *queue, typed="too short\ntoo short\n") == (
+        1,
+        "Password: \nRepeat for confirmation: \nError: A password has 12 to 256 characters\n",
+    )
+    assert run(tmp_path, *add, typed="wind over the moor\n" * 2)[1].endswith(
+        "given at least one queue, and nobody else is given any\n"
+    )
+    code, said = run(tmp_path, *add, *queue, typed="wind over the moor\n" * 2)
+    assert (code, said.splitlines()[-1]) == (0, "Ada can sign in.")
+    lead = ("user", "add", "lee", "--shown-as", "Lee Example", "--role", "lead")
+    assert run(tmp_path, *lead, REFERRAL_USER_PASSWORD="wind over the moor") == (0, "lee can sign in.\n")
+    assert run(tmp_path, "user", "disable", "ADA") == (0, "ADA can no longer sign in.\n")
+    assert run(tmp_path, "user", "disable", "ada") == (
+        1,
+        "Error: There is nobody of this user name who could sign in\n",
+    )
+    assert run(tmp_path, "user", "list") == (
+        0,
+        "ada  Ada Example  coordinator  intake-review  disabled\nlee  Lee Example  lead  active\n",
+    )
+    options = {option for command in main.commands["user"].commands.values() for option in command.params}  # type: ignore[attr-defined]
+    assert not [option.name for option in options if "password" in str(option.name)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from referral_service.access.gate import OpenId
 from referral_service.settings import Mail, Settings, SettingsError, from_environment
 
 
@@ -44,6 +45,9 @@ def test_a_value_can_stand_in_a_file(tmp_path: Path) -> None:
         ({"REFERRAL_AUTH": "none", "REFERRAL_OUTBOUND": "pager.example"}, "REFERRAL_OUTBOUND holds what is no http"),
         ({"REFERRAL_AUTH": "none", "REFERRAL_OUTBOUND": "https://a:x@b.example"}, "holds what is no http"),
         ({"REFERRAL_AUTH": "none", "REFERRAL_OUTBOUND": "https://b.example/path"}, "scheme, host and port only"),
+        ({"REFERRAL_OIDC_ISSUER": "https://idp.example"}, "REFERRAL_OIDC_CLIENT_ID is not"),
+        ({"REFERRAL_OIDC_CLIENT_ID": "us"}, "REFERRAL_OIDC_ISSUER is not"),
+        ({"REFERRAL_OIDC_CLIENT_ID": "us", "REFERRAL_OIDC_ISSUER": "http://idp.example"}, "is no https address"),
         ({"REFERRAL_AUTH_FILE": "/nowhere"}, "REFERRAL_AUTH_FILE names a file that cannot be read"),
     ],
 )
@@ -53,13 +57,22 @@ def test_a_wrong_setting_is_named_and_its_value_is_not_shown(environment: dict[s
 
 
 def test_systems_and_people_are_asked_who_they_are_unless_told_otherwise() -> None:
-    assert from_environment({}).auth == "smart"
+    assert (from_environment({}).auth, from_environment({}).openid) == ("smart", None)
     given = {"REFERRAL_DATABASE_URL": "postgresql://db/referrals", "REFERRAL_SECRET_KEY": "k" * 32}
     assert from_environment(given).secret_key == "k" * 32
 
 
 def test_a_secret_is_not_shown_with_the_settings() -> None:
     assert "k" * 32 not in repr(from_environment({"REFERRAL_SECRET_KEY": "k" * 32}))
+
+
+def test_an_openid_provider_has_an_issuer_and_a_name_for_us() -> None:
+    given = {"REFERRAL_OIDC_ISSUER": "https://idp.example/realm", "REFERRAL_OIDC_CLIENT_ID": "referrals"}
+    assert from_environment(given).openid == OpenId("https://idp.example/realm", "referrals", "roles", None)
+    secret = given | {"REFERRAL_OIDC_CLIENT_SECRET": "s3cret", "REFERRAL_OIDC_ROLE_CLAIM": "realm_access.roles"}
+    settings = from_environment(secret)
+    assert settings.openid == OpenId("https://idp.example/realm", "referrals", "realm_access.roles", "s3cret")
+    assert "s3cret" not in repr(settings)
 
 
 def test_the_demo_switch_lets_it_listen_beyond_loopback() -> None:

@@ -11,6 +11,16 @@ from referral_service.access.key_sets import KeySets
 
 
 @dataclass(frozen=True, slots=True)
+class OpenId:
+    """An OpenID provider that people may sign in at; ``role_claim`` is the claim that names their role here."""
+
+    issuer: str
+    client_id: str
+    role_claim: str
+    client_secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """``asks`` is whether anybody is asked who they are; ``secret_key`` is what cookies are signed with, ``key_sets``
     what the signatures of systems are checked with, ``issuer`` one outside whose tokens count too.
@@ -23,6 +33,7 @@ class Gate:
     key_sets: KeySets = field(default_factory=KeySets, repr=False, compare=False)
     issuer: Issuer | None = None
     told: Callable[[], Caller | None] | None = None
+    openid: OpenId | None = None
 
 
 OPEN = Gate(asks=False)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, update
 
+from referral_service.referral import Queue
 from referral_service.store import tables
 from referral_service.store.engine import instant
 
@@ -38,11 +39,11 @@ def kinds_raised(connection: Connection, referral_id: str) -> set[str]:
     return set(connection.execute(select(alert.c.kind).where(alert.c.referral_id == referral_id)).scalars())
 
 
-def summary(connection: Connection) -> Open:
+def summary(connection: Connection, queues: tuple[Queue, ...]) -> Open:
     """What every page says of the alerts that nobody has acknowledged; one query."""
     alert, notice = tables.alert, tables.notice
     due = select(func.min(notice.c.due)).where(notice.c.due.is_not(None)).scalar_subquery()
-    query = select(func.count(), func.min(alert.c.at), due).where(alert.c.acknowledged_at.is_(None))
+    query = select(func.count(), func.min(alert.c.at), due).where(alert.c.acknowledged_at.is_(None), *_of(queues))
     return Open(*connection.execute(query).one())
 
 
@@ -52,20 +53,20 @@ def one(connection: Connection, alert_id: str) -> Row | None:
     return dict(found) if found is not None else None
 
 
-def open_alerts(connection: Connection, after: Place | None, limit: int) -> list[Row]:
+def open_alerts(connection: Connection, queues: tuple[Queue, ...], after: Place | None, limit: int) -> list[Row]:
     """Alerts that nobody has acknowledged, the oldest first, each with its ``notices``."""
     alert = tables.alert
-    query = _alerts().where(alert.c.acknowledged_at.is_(None)).order_by(alert.c.at, alert.c.id)
+    query = _alerts().where(alert.c.acknowledged_at.is_(None), *_of(queues)).order_by(alert.c.at, alert.c.id)
     if after is not None:
         query = query.where(or_(alert.c.at > after.at, and_(alert.c.at == after.at, alert.c.id > after.id)))
     return _with_notices(connection, query.limit(limit))
 
 
-def latest_acknowledged(connection: Connection, limit: int) -> list[Row]:
+def latest_acknowledged(connection: Connection, queues: tuple[Queue, ...], limit: int) -> list[Row]:
     """The alerts acknowledged last, the newest first, each with its ``notices``."""
     alert = tables.alert
-    query = _alerts().where(alert.c.acknowledged_at.is_not(None)).order_by(alert.c.acknowledged_at.desc(), alert.c.id)
-    return _with_notices(connection, query.limit(limit))
+    query = _alerts().where(alert.c.acknowledged_at.is_not(None), *_of(queues))
+    return _with_notices(connection, query.order_by(alert.c.acknowledged_at.desc(), alert.c.id).limit(limit))
 
 
 def of_referral(connection: Connection, referral_id: str) -> list[Row]:
@@ -90,6 +91,15 @@ def acknowledge(connection: Connection, alert_id: str, who: str, at: datetime) -
         return False
     connection.execute(update(notice).where(notice.c.alert_id == alert_id).values(due=None))
     return True
+
+
+def _of(queues: tuple[Queue, ...]) -> list[ColumnElement[bool]]:
+    """Alerts of what stands in these queues, and of what was not taken and stands in none."""
+    if set(queues) == set(Queue):
+        return []
+    alert, task = tables.alert, tables.task.alias()
+    theirs = exists().where(task.c.referral_id == alert.c.referral_id, task.c.queue.in_(queues))
+    return [or_(alert.c.referral_id.is_(None), theirs)]
 
 
 def _alerts() -> Select[Any]:

@@ -237,9 +237,10 @@ def _owners(param: str, begins: str) -> Select[str]:
     return select(token.owner).where(token.param == param, token.value >= begins, token.value < begins + _LAST_SIGN)
 
 
-def senders(connection: Connection, closed: bool) -> list[tuple[str, str]]:
-    """Code and name of everybody who has referrals among the open or the closed ones."""
-    query = select(_TASK.c.sender_code, _TASK.c.sender).distinct().where(_TASK.c.closed == int(closed))
+def senders(connection: Connection, closed: bool, queues: tuple[Queue, ...]) -> list[tuple[str, str]]:
+    """Code and name of everybody who has referrals among the open or the closed ones of these queues."""
+    query = select(_TASK.c.sender_code, _TASK.c.sender).distinct()
+    query = query.where(_TASK.c.closed == int(closed), *_within(queues))
     found = connection.execute(query)
     return sorted(((code, name) for code, name in found), key=lambda one: one[1].casefold())
 
@@ -250,11 +251,17 @@ def sender_name(connection: Connection, code: str) -> str | None:
     return name
 
 
-def assignees(connection: Connection) -> list[str]:
-    """Everybody to whom an open referral is assigned."""
-    query = select(_TASK.c.assignee).distinct().where(_TASK.c.closed == 0, _TASK.c.assignee.is_not(None))
+def assignees(connection: Connection, queues: tuple[Queue, ...]) -> list[str]:
+    """Everybody to whom an open referral of these queues is assigned."""
+    is_assigned = (_TASK.c.closed == 0, _TASK.c.assignee.is_not(None))
+    query = select(_TASK.c.assignee).distinct().where(*is_assigned, *_within(queues))
     query = query.with_hint(_TASK, f"INDEXED BY {tables.LIST_ASSIGNEES}", "sqlite")
     return sorted(str(name) for name in connection.execute(query).scalars())
+
+
+def _within(queues: tuple[Queue, ...]) -> list[Condition]:
+    """Nothing is asked of the rows where it is all queues: an index without the queue then tells it alone."""
+    return [] if set(queues) == set(Queue) else [_TASK.c.queue.in_(queues)]
 
 
 @dataclass(frozen=True, slots=True)

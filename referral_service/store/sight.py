@@ -43,8 +43,8 @@ class Sight:
 
 
 def sight_of(actor: Actor) -> Sight:
-    """Leads and auditors see all, coordinators and fillers their queues, and every system what it sent itself."""
-    if actor.roles & {Role.LEAD, Role.AUDITOR}:
+    """Leads see all, coordinators and fillers their queues, and every system what it sent itself."""
+    if Role.LEAD in actor.roles:
         return Sight(actor.client, everything=True)
     works = actor.roles & {Role.FILLER, Role.COORDINATOR}
     return Sight(actor.client, actor.queues if works else frozenset())

@@ -42,6 +42,13 @@ def counts(connection: Connection) -> dict[str, Count]:
     return {queue: Count(number, int(red_flags)) for queue, number, red_flags in connection.execute(query)}
 
 
+def closed(connection: Connection, queues: tuple[str, ...]) -> int:
+    """How many referrals of some queues are closed."""
+    task = tables.task
+    query = select(func.count()).select_from(task).where(task.c.closed == 1, task.c.queue.in_(queues))
+    return int(connection.execute(query).scalar_one())
+
+
 def one_referral(connection: Connection, referral_id: str) -> Row | None:
     """One referral as :func:`with_task` gives it, with its decision, also when its Task is final; else None."""
     request = tables.service_request

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from referral_service.intake.moves import act
@@ -45,7 +45,7 @@ def do(identity: str, code: str) -> Response | tuple[str, int]:
         return _again(identity, Typed(code, shown, faults), FaultKind.BUSINESS_RULE)
     answer = act(site(), actor(), row["task_id"], int(version), code, fields, now(), g.request_id)
     if answer.fault is None:
-        return redirect(url_for("pages.show_referral", identity=identity, done=answer.version), 303)
+        return redirect(one_referral.address(identity, done=answer.version), 303)
     if answer.fault is FaultKind.PRECONDITION:
         return _again(identity, Typed(code, typed), answer.fault, int(version))
     found = faults_of(action, answer.issues, typed)

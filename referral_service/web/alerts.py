@@ -12,8 +12,8 @@ from referral_service.store import alerts
 from referral_service.store.alerts import Place
 from referral_service.web.forms import check_form, field
 from referral_service.web.frame import frame, now
-from referral_service.web.http import client, site
 from referral_service.web.http import now as clock
+from referral_service.web.http import person, queues_seen, site
 from referral_service.web.pages import place_of
 from referral_service.web.present import alert
 
@@ -30,8 +30,8 @@ def show_alerts() -> str:
     match = place_of(_PLACE, request.args.get("after"))
     after = Place(match[1], match[2]) if match else None
     with site().store.reading() as connection:
-        rows = alerts.open_alerts(connection, after, PAGE + 1)
-        ended = alerts.latest_acknowledged(connection, LATEST) if after is None else []
+        rows = alerts.open_alerts(connection, queues_seen(), after, PAGE + 1)
+        ended = alerts.latest_acknowledged(connection, queues_seen(), LATEST) if after is None else []
         around = frame(connection, "alerts", now())
     shown, latest = ([alert.shown(row, around["now"], site().policy) for row in some] for some in (rows[:PAGE], ended))
     last = rows[PAGE - 1] if len(rows) > PAGE else None
@@ -47,9 +47,9 @@ def acknowledge(alert_id: str) -> Response:
     check_form()
     with site().store.writing() as connection:
         row = alerts.one(connection, alert_id)
-        if row is None:
+        if row is None or (row["queue"] and row["queue"] not in queues_seen()):
             raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such alert."))
-        alerts.acknowledge(connection, alert_id, client(), clock())
+        alerts.acknowledge(connection, alert_id, person(), clock())
     if field("back") != "about":
         return redirect(url_for("alerts.show_alerts"), 303)
     if row["referral_id"] is None:

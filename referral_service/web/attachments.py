@@ -17,11 +17,12 @@ from flask import Blueprint, Response
 
 from referral_service.fhir.records import decoded
 from referral_service.issues import Fault, FaultKind, error
+from referral_service.referral import Queue
 from referral_service.store import attached as stored
 from referral_service.store import worklist
 from referral_service.store.worklist import Reader, Row
 from referral_service.web.frame import parsed
-from referral_service.web.http import site
+from referral_service.web.http import actor, site
 from referral_service.web.present.people import concept
 from referral_service.web.present.plain import plain
 from referral_service.web.present.queue import MASKED
@@ -136,7 +137,8 @@ def download(identity: str, key: str) -> Response:
     """One attachment, byte for byte, to be saved."""
     with site().store.reading() as connection:
         row = worklist.one_referral(connection, identity)
-        files = files_of(connection, row) if row is not None else []
+        is_seen = row is not None and actor().sees(Queue(row["queue"]), row["client"])
+        files = files_of(connection, row) if row is not None and is_seen else []
     file = next((one for one in files if one.key == key and one.data is not None), None)
     if file is None:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such attachment."))

@@ -10,6 +10,7 @@ from flask import Blueprint, g, render_template, request
 
 from referral_service.intake.moves import act
 from referral_service.issues import Fault, FaultKind, error
+from referral_service.referral import Queue
 from referral_service.store import worklist as stored
 from referral_service.store.worklist import Reader, Row
 from referral_service.web import worklist
@@ -56,7 +57,7 @@ def _moved(code: str, task_id: str, version: int) -> bool:
 
 
 def _not_done(connection: Reader, task_ids: Iterable[str]) -> list[NotDone]:
-    rows = stored.of_tasks(connection, task_ids)
+    rows = [row for row in stored.of_tasks(connection, task_ids) if actor().sees(Queue(row["queue"]), row["client"])]
     known, at, policy = known_for(connection, queue.wanted(rows)), page_now(), site().policy
     return [NotDone(queue.line(row, known, at, policy), _last(connection, row)) for row in rows]
 

@@ -25,7 +25,7 @@ from referral_service.intake import Answer, Incoming, Taking, preview, receive
 from referral_service.issues import FaultKind
 from referral_service.referral import Decision, DecisionInput, Disposition, PatientFacts, Priority
 from referral_service.store import nottaken as stored
-from referral_service.web import http
+from referral_service.web import http, one_referral
 from referral_service.web.fields import MEGABYTE, Faults, attached, entered_fields, faults_of, limit, within_limits
 from referral_service.web.forms import check_form, field
 from referral_service.web.frame import frame, now
@@ -81,7 +81,7 @@ def show_form() -> Any:
     """An empty form, or one with what can be read of something that was refused."""
     source = _source(request.args.get("source"))
     if source is not None and source.referral_id:
-        return redirect(url_for("pages.show_referral", identity=source.referral_id), 303)
+        return redirect(one_referral.address(source.referral_id), 303)
     entered = prefilled(source.body, source.position) if source is not None and source.body else Entered()
     return _page(Form(within_limits(entered), None, str(uuid4()), source))
 
@@ -113,7 +113,7 @@ def _save(form: Form, incoming: Incoming) -> Any:
         answers = (received.failed,) if received.failed else received.answers
         referral = next((one for one in answers if one.type == "ServiceRequest"), None)
         if referral is not None and referral.id:
-            return redirect(url_for("pages.show_referral", identity=referral.id), 303)
+            return redirect(one_referral.address(referral.id), 303)
         if received.failed is not None and received.failed.fault is FaultKind.CONFLICT:
             return _page(form, _faults_of_conflict(received.failed)), 409
         before = _not_taken_as(incoming)

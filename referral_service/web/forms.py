@@ -1,4 +1,4 @@
-"""Forms that coordinators send: only from a page of our own, within a size, as text that a database can hold."""
+"""Forms that people send: only from a page of our own, made for their session, within a size, as text to be kept."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from referral_service.addresses import origin
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.web.http import site, too_large
+from referral_service.web.sessions import check_token
 
 FORM_BYTES = 64 * 1024
 
 
 def check_form(limit: int = FORM_BYTES) -> None:
-    """Refuses a form of another site (403), one that is too large (413), and NUL in any field (400)."""
+    """Refuses a form of another site or session (403), one that is too large (413), and NUL in any field (400)."""
     _check_same_origin()
     request.max_content_length = limit
     request.max_form_memory_size = limit
@@ -21,6 +22,7 @@ def check_form(limit: int = FORM_BYTES) -> None:
         values = list(request.form.values())
     except RequestEntityTooLarge as problem:
         raise Fault(FaultKind.TOO_LARGE, too_large(limit)) from problem
+    check_token()
     if any("\0" in value for value in values):
         raise Fault(FaultKind.INVALID, error("value", "invalid-string", "A field holds the character NUL."))
 

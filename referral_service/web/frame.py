@@ -15,11 +15,12 @@ from referral_service.store import alerts, ledger, listing, worklist
 from referral_service.store.listing import Stamp
 from referral_service.store.worklist import Count, Reader
 from referral_service.web.http import now as clock
-from referral_service.web.http import site
+from referral_service.web.http import queues_seen, site
 from referral_service.web.present import alert
 from referral_service.web.present.people import Key, Known
 from referral_service.web.present.queue import ends_of_roles
 from referral_service.web.present.words import Now
+from referral_service.web.sessions import may
 
 ALL, CLOSED = "all", "closed"
 _SETTLED = timedelta(minutes=10)
@@ -67,35 +68,39 @@ def kept(connection: Reader, stamp: Stamp, work: Callable[..., Found], *given: H
 def frame(connection: Reader, current: str, now: Now, stamped: Stamp | None = None) -> dict[str, Any]:
     policy, stamped = site().policy, stamped or stamp(connection, now)
     sums = kept(connection, stamped, ledger.sums)
-    tabs = _tabs(kept(connection, stamped, worklist.counts), sums)
+    tabs = _tabs(connection, stamped, sums) if may("worklist.show") else []
+    sees_alerts = may("alerts.show_alerts")
     return {
         "current": current,
         "tabs": tabs,
-        "red_flags": max(tab.count.red_flags for tab in tabs),
+        "red_flags": max((tab.count.red_flags for tab in tabs), default=0),
         "sums": sums,
         "not_taken_count": sums["refused"] + sums["rejected"],
         "now": now,
         "policy": policy,
-        "banner": alert.banner(alerts.summary(connection), now, policy),
+        "banner": alert.banner(alerts.summary(connection, queues_seen()), now, policy) if sees_alerts else None,
     }
 
 
 _KEYS = {Queue.ADULT: "a", Queue.PEDIATRIC: "p", Queue.REVIEW: "r"}
 
 
-def _tabs(counts: dict[str, Count], sums: dict[str, int]) -> list[Tab]:
-    policy = site().policy
-    queues = [Tab(name, policy.queues[name], _KEYS[name], counts.get(name, Count())) for name in Queue]
+def _tabs(connection: Reader, stamped: Stamp, sums: dict[str, int]) -> list[Tab]:
+    policy, seen, counts = site().policy, queues_seen(), kept(connection, stamped, worklist.counts)
+    queues = [Tab(name, policy.queues[name], _KEYS[name], counts.get(name, Count())) for name in seen]
     every = Count(sum(tab.count.open for tab in queues), sum(tab.count.red_flags for tab in queues))
-    closed = Count(sums["routed"] + sums["review"] - every.open)
-    return [*queues, Tab(ALL, "All queues", "e", every), Tab(CLOSED, "Closed", "c", closed, "closed")]
+    if len(seen) == len(Queue):
+        words, closed = "All queues", sums["routed"] + sums["review"] - every.open
+    else:
+        words, closed = "My queues", kept(connection, stamped, worklist.closed, seen)
+    return [*queues, Tab(ALL, words, "e", every), Tab(CLOSED, "Closed", "c", Count(closed), "closed")]
 
 
-def first_to_open(counts: dict[str, Count]) -> str:
-    """The first queue with a red flag, else the first with anything in it, else the one for review."""
-    with_red_flag = [name for name in Queue if counts.get(name, Count()).red_flags]
-    not_empty = [name for name in Queue if counts.get(name, Count()).open]
-    return next(iter((*with_red_flag, *not_empty)), Queue.REVIEW).value
+def first_to_open(counts: dict[str, Count], queues: tuple[Queue, ...]) -> str:
+    """The first of these queues with a red flag, else the first with anything in it, else the last: that for review."""
+    with_red_flag = [name for name in queues if counts.get(name, Count()).red_flags]
+    not_empty = [name for name in queues if counts.get(name, Count()).open]
+    return next(iter((*with_red_flag, *not_empty)), queues[-1]).value
 
 
 def known_for(connection: Reader, wanted: Iterable[Key]) -> Known:

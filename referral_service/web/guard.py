@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask, g, request
+from flask import Flask, g, redirect, request, url_for
+from werkzeug.wrappers import Response
 
 from referral_service.access.callers import ANYONE, Caller, Kind
 from referral_service.access.scopes import Need
 from referral_service.issues import Fault, FaultKind, error
+from referral_service.web import sessions
 from referral_service.web.bearer import bearer
 from referral_service.web.http import allows, gate, limiter
 from referral_service.web.rules import RULES, Rule
@@ -16,22 +18,30 @@ def register(app: Flask) -> None:
     app.before_request(check)
 
 
-def check() -> None:
-    """Leaves the caller in ``g``. 401 when nobody is known where somebody must be, 403 when the rule says no."""
+def check() -> Response | None:
+    """Leaves the caller in ``g``. 401 when nobody is known where somebody must be, 403 when the rule says no.
+
+    Whoever opens a page without being signed in is sent to sign in first.
+    """
     if request.endpoint is None:
         _count_unknown()
-        return  # There is nothing at this address, or not by this method: told to anybody.
+        return None  # There is nothing at this address, or not by this method: told to anybody.
     rule = RULES.get(request.endpoint, Rule())
     if rule.is_public:
         _count_unknown()
-        return
+        return None
     try:
-        g.caller = _caller()
+        caller = _caller()
     except Fault:
         _count_unknown()
         raise
-    _count_known(g.caller)
-    _judge(g.caller, rule)
+    if caller is None:
+        _count_unknown()
+        return _to_sign_in()
+    g.caller = caller
+    _count_known(caller)
+    _judge(caller, rule)
+    return None
 
 
 def _count_known(caller: Caller) -> None:
@@ -61,17 +71,28 @@ def forbidden(words: str) -> Fault:
     return Fault(FaultKind.FORBIDDEN, error("forbidden", "forbidden", words))
 
 
-def _caller() -> Caller:
+def _caller() -> Caller | None:
     told = gate().told
     found = told() if told is not None else None
     if found is not None:
         return found
     if not gate().asks:
         return ANYONE
-    system = bearer()
-    if system is not None:
-        return system
-    raise Fault(FaultKind.LOGIN, error("login", "login", "Nobody is known by this request."))
+    found = bearer() or sessions.signed_in()
+    if found is None and not _is_page():
+        raise Fault(FaultKind.LOGIN, error("login", "login", "Nobody is known by this request."))
+    return found
+
+
+def _is_page() -> bool:
+    return not request.path.startswith(("/fhir", "/cds-services"))
+
+
+def _to_sign_in() -> Response:
+    """A page that asks by itself is told in a way that leaves it as it is, with all that was typed in it."""
+    if request.endpoint in sessions.POLLS:
+        return Response("", 401, {"HX-Reswap": "none"})
+    return redirect(url_for("signing.show_form", next=sessions.page_of_request()), 303)
 
 
 def _judge(caller: Caller, rule: Rule) -> None:

@@ -23,6 +23,7 @@ from referral_service.intake import Answer, Became, Incoming, Site
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.store.sight import Sight, sight_of
 from referral_service.web.limits import Limiter
+from referral_service.referral import Queue
 from referral_service.worklist import Actor
 
 FHIR_JSON = "application/fhir+json"
@@ -109,6 +110,11 @@ def allows(kind: str, letter: str) -> bool:
 def person() -> str:
     """Who works on the pages, by the name that stands on what they have in hand."""
     return actor().name
+
+
+def queues_seen() -> tuple[Queue, ...]:
+    """The queues whose referrals are there at all for whoever works on the pages."""
+    return tuple(queue for queue in Queue if actor().sees(queue, ""))
 
 
 def now() -> datetime:

@@ -22,7 +22,7 @@ from referral_service.store import alerts
 from referral_service.store import nottaken as stored
 from referral_service.store.engine import instant
 from referral_service.store.nottaken import TAKEN_IN, Filters, Place
-from referral_service.web import http
+from referral_service.web import http, one_referral
 from referral_service.web.exporting import csv_response, not_taken
 from referral_service.web.forms import check_form, field
 from referral_service.web.frame import frame, now
@@ -164,7 +164,7 @@ def take_one_in(received_id: str, position: int) -> Any:
         return redirect(url_for("entering.show_form", source=f"{received_id}~{position}"), 303)
     if is_failed(answer):
         return _not_taken_in(received_id, position, reason, answer)
-    return redirect(url_for("pages.show_referral", identity=answer.id), 303)
+    return redirect(one_referral.address(str(answer.id)), 303)
 
 
 def _not_taken_in(received_id: str, position: int, reason: str, answer: Answer) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from flask import url_for
 
 from referral_service.intake.moves import actions_of
 from referral_service.issues import Fault, FaultKind, error
@@ -14,7 +15,7 @@ from referral_service.store import alerts, listing, lookups, worklist
 from referral_service.store.worklist import Reader, Row
 from referral_service.web.attachments import files_of
 from referral_service.web.frame import CLOSED, frame, known_for, now, parsed
-from referral_service.web.http import actor, site
+from referral_service.web.http import actor, queues_seen, site
 from referral_service.web.present import acting, alert, decision, evidence, nottaken, queue, referral, timeline, words
 from referral_service.web.present.acting import Options, Typed
 from referral_service.web.present.likely import likely
@@ -41,7 +42,7 @@ def page(identity: str, typed: Typed | None = None, *, seen: int | None = None, 
         assert row is not None
         changes = worklist.timeline(connection, row["task_id"])
         raised = alerts.of_referral(connection, identity)
-        people = listing.assignees(connection)
+        people = listing.assignees(connection, queues_seen())
         around = frame(connection, CLOSED if row["closed"] else row["queue"], at)
         events = timeline.timeline(changes, at, policy, is_masked=row["referral_status"] == queue.MASKED)
         shown = _shown(connection, row, events, at)
@@ -59,6 +60,15 @@ def page(identity: str, typed: Typed | None = None, *, seen: int | None = None, 
         "overtaken_by": [event for event in events if seen is not None and event.version > seen],
         "done": next((event for event in events if str(event.version) == done and event.actor == actor().id), None),
     }
+
+
+def address(identity: str, done: int | None = None) -> str:
+    """Of its page; of the list and the queue it stands in, when that is none that this person sees."""
+    with site().store.reading() as connection:
+        row = worklist.one_referral(connection, identity)
+    if row is None or actor().sees(Queue(row["queue"]), row["client"]):
+        return url_for("pages.show_referral", identity=identity, done=done)
+    return url_for("worklist.show", went=row["queue"])
 
 
 def _allowed(identity: str) -> tuple[Action, ...]:

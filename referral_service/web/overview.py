@@ -13,7 +13,7 @@ from referral_service.store.engine import instant
 from referral_service.web import exporting
 from referral_service.web.exporting import csv_response
 from referral_service.web.frame import ALL, frame, known_for, now
-from referral_service.web.http import person, site
+from referral_service.web.http import person, queues_seen, site
 from referral_service.web.pages import not_found
 from referral_service.web.present import charts, nottaken, overview, queue
 from referral_service.web.present.overview import Table
@@ -61,7 +61,7 @@ def export_table(key: str) -> Response:
 def export_list() -> Response:
     """A list of the worklist as a file, through the same filters and in the same order as on its page."""
     given = {name: value for name, value in request.args.items() if name != "after"}
-    asked = read(given, ALL)
+    asked = read(given, queues_seen(), ALL)
     return csv_response(asked.name, exporting.worklist(_lines(asked)))
 
 
@@ -69,7 +69,7 @@ def _lines(asked: Asked) -> Iterator[queue.Line]:
     at, policy = now(), site().policy
     after: listing.Place | None = None
     with site().store.reading() as connection:
-        names = {code_of(name): name for name in listing.assignees(connection)}
+        names = {code_of(name): name for name in listing.assignees(connection, asked.queues)}
         wanted = listing_of(asked, at.today, policy, person(), names)
         while True:
             rows, _ = listing.page(connection, wanted, after, _BATCH)

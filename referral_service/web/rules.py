@@ -10,6 +10,7 @@ from referral_service.worklist import Role
 COORDINATING = frozenset({Role.COORDINATOR, Role.LEAD})
 LEADING = frozenset({Role.LEAD})
 LOOKING_AT_INPUT = frozenset({Role.COORDINATOR, Role.LEAD, Role.INTEGRATOR})
+PEOPLE = frozenset({Role.COORDINATOR, Role.LEAD, Role.AUDITOR, Role.INTEGRATOR})
 NOBODY: frozenset[Role] = frozenset()
 
 
@@ -77,6 +78,13 @@ RULES: Mapping[str, Rule] = {
     "not_taken.show_one": Rule(roles=LOOKING_AT_INPUT),
     "not_taken.show_text": Rule(roles=LOOKING_AT_INPUT),
     "not_taken.take_one_in": _PAGE,
+    "signing.show_form": PUBLIC,
+    "signing.sign_in": PUBLIC,
+    "signing.sign_out": Rule(roles=PEOPLE),
+    "signing.sign_out_everywhere": Rule(roles=PEOPLE),
+    "signing.show_account": Rule(roles=PEOPLE),
+    "openid.begin": PUBLIC,
+    "openid.back": PUBLIC,
     "overview.show_overview": Rule(roles=LEADING),
     "overview.export_table": Rule(roles=LEADING),
     "overview.export_list": _PAGE,

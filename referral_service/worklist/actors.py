@@ -30,14 +30,13 @@ class Actor:
     client: str | None = None
 
     def sees(self, queue: Queue, client: str) -> bool:
-        """Whether a Task is there at all for this actor: leads and auditors see all, placers their own.
+        """Whether a Task is there at all for this actor.
 
-        Fillers and coordinators see those of their queues.
+        A lead sees all, a filler and a coordinator what stands in their queues, a placer its own; nobody else any.
         """
-        if self.roles & {Role.LEAD, Role.AUDITOR}:
+        if Role.LEAD in self.roles or (Role.PLACER in self.roles and client == self.client):
             return True
-        works = bool(self.roles & {Role.FILLER, Role.COORDINATOR})
-        return (works and queue in self.queues) or (Role.PLACER in self.roles and client == self.client)
+        return bool(self.roles & {Role.FILLER, Role.COORDINATOR}) and queue in self.queues
 
 
 def everyone(client: str) -> Actor:

@@ -94,11 +94,11 @@ def test_acknowledging_says_who_and_when_and_ends_the_alert(site: Site, app_clie
     (identity,) = alert_ids(site)
     answer = press(app_client, identity)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/alerts")
-    assert acknowledged(site) == [("local", "2026-03-16T12:00:00.000Z")]
+    assert acknowledged(site) == [("Local user", "2026-03-16T12:00:00.000Z")]
     html = page(app_client, "/alerts")
     assert banners(html) == []
     (line,) = lines(html)
-    assert line.endswith("Raised 16 Mar 2026, 11:55 Acknowledged by local 16 Mar 2026, 12:00 Acknowledged")
+    assert line.endswith("Raised 16 Mar 2026, 11:55 Acknowledged by Local user 16 Mar 2026, 12:00 Acknowledged")
 
 
 def test_it_is_acknowledged_on_the_page_of_the_referral_too(site: Site, app_client: FlaskClient) -> None:
@@ -111,7 +111,7 @@ def test_it_is_acknowledged_on_the_page_of_the_referral_too(site: Site, app_clie
     assert (answer.status_code, answer.headers["Location"]) == (303, f"/referrals/{identity}")
     html = page(app_client, f"/referrals/{identity}")
     assert ">Acknowledge<" not in html
-    assert "Acknowledged by local 16 Mar 2026, 12:00" in said(html)
+    assert "Acknowledged by Local user 16 Mar 2026, 12:00" in said(html)
 
 
 def test_it_is_acknowledged_where_the_text_that_was_not_taken_stands(site: Site, app_client: FlaskClient) -> None:
@@ -129,7 +129,7 @@ def test_a_second_press_changes_nothing(site: Site, app_client: FlaskClient, mon
     press(app_client, identity)
     monkeypatch.setattr(page_of_alerts, "clock", lambda: MONDAY + timedelta(hours=1))
     assert press(app_client, identity).status_code == 303
-    assert acknowledged(site) == [("local", "2026-03-16T12:00:00.000Z")]
+    assert acknowledged(site) == [("Local user", "2026-03-16T12:00:00.000Z")]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from referral_service.store.tables.kept import (
 )
 from referral_service.store.tables.systems import access_token, assertion_jti, client
 from referral_service.store.tables.limits import quota
+from referral_service.store.tables.people import person, session
 
 __all__ = [
     "LIST_ASSIGNEES",
@@ -44,10 +45,12 @@ __all__ = [
     "metadata",
     "notice",
     "quota",
+    "person",
     "received",
     "request_key",
     "resource",
     "service_request",
+    "session",
     "status_change",
     "task",
     "token",

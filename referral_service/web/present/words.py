@@ -14,6 +14,7 @@ from referral_service.policy import Policy
 from referral_service.referral import Flag, Queue
 from referral_service.routing import age_interval
 from referral_service.web.present.spelling import spelled
+from referral_service.worklist import Role
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -213,3 +214,19 @@ def sentence(code: str) -> str:
     """A code in kebab case as words: ``cancellation-requested`` -> ``Cancellation requested``."""
     spaced = code.replace("-", " ")
     return spaced[:1].upper() + spaced[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleWords:
+    """What a role is called, and in a sentence what it opens."""
+
+    name: str
+    may: str
+
+
+ROLES: Mapping[Role, RoleWords] = {
+    Role.COORDINATOR: RoleWords("Coordinator", "You see and move the referrals of the queues given to you."),
+    Role.LEAD: RoleWords("Lead", "You see and move every referral, and the overview."),
+    Role.INTEGRATOR: RoleWords("Integrator", "You see what was refused or rejected, and why."),
+    Role.AUDITOR: RoleWords("Auditor", "You see who has seen and done what, and no referral."),
+}

@@ -33,7 +33,10 @@
   });
 
   document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
-    if (ctx.sourceElement.id === "worklist") byId("stale").hidden = ctx.response.status < 400;
+    if (ctx.sourceElement.id !== "worklist") return;
+    const { status } = ctx.response;
+    byId("signed-out").hidden = status !== 401;
+    byId("stale").hidden = status < 400 || status === 401;
   });
 
   document.addEventListener("htmx:error", () => {

@@ -19,15 +19,18 @@ from referral_service.store import listing, worklist
 from referral_service.store.listing import Stamp
 from referral_service.store.worklist import Reader
 from referral_service.web.frame import first_to_open, frame, kept, known_for, now, stamp
-from referral_service.web.http import person, site
+from referral_service.web.http import person, queues_seen, site
 from referral_service.web.present import queue, words
 from referral_service.web.present.words import Now
+from referral_service.web.sessions import check_token, form_token
 from referral_service.web.worklist import news
 from referral_service.web.worklist.asked import Asked, code_of, listing_of, place_of, place_text, read
 from referral_service.web.worklist.choices import BULK, ORDERS, menus
 
 blueprint = Blueprint("worklist", __name__)
 PAGE = 50
+WENT = "went"
+"""Names the queue that a referral went to, out of the sight of whoever sent it there."""
 TEXT = 100
 """Longest text that is looked for, in characters."""
 
@@ -41,12 +44,14 @@ def day_in_words(iso: str) -> str:
 def show() -> str:
     """One list, in the order in which it should be worked."""
     with site().store.reading() as connection:
-        return render_template("worklist.html", **shown(connection, asked_for(connection)))
+        went = next((words for name, words in site().policy.queues.items() if name == request.args.get(WENT)), "")
+        return render_template("worklist.html", **shown(connection, asked_for(connection)), went=went)
 
 
 @blueprint.post("/")
 def find() -> AnyResponse | str:
     """The list narrowed to who goes by a name or an identifier."""
+    check_token()
     if not request.form.get("text", "").strip():
         return redirect(f"{url_for('worklist.show')}?{request.query_string.decode()}", 303)
     with site().store.reading() as connection:
@@ -60,6 +65,7 @@ def refresh() -> Response:
 
 @blueprint.post("/refresh")
 def refresh_found() -> Response:
+    check_token()
     return _refreshed(204)
 
 
@@ -73,7 +79,7 @@ def _refreshed(unchanged: int) -> Response:
             return Response(status=unchanged, headers={"ETag": etag})
         part = _list(connection, asked_for(connection), at, stamped)
         before = news.read(request.args)
-        told = news.told(connection, before, part["red_flags"], at, site().policy)
+        told = news.told(connection, before, queues_seen(), part["red_flags"], at, site().policy)
     return Response(render_template("worklist_refresh.html", **part, told=told), headers={"ETag": etag})
 
 
@@ -82,11 +88,13 @@ def asked_for(connection: Reader) -> Asked:
     text = " ".join(request.form.get("text", "").split())
     if len(text) > TEXT or "\0" in text:
         raise Fault(FaultKind.INVALID, error("too-long", "too-large", f"Type no more than {TEXT} letters or digits."))
-    given = {name: value for name, value in request.args.items() if name not in news.PARAMETERS}
+    given = {name: value for name, value in request.args.items() if name not in (*news.PARAMETERS, WENT)}
     if request.form.get("after"):
         given["after"] = request.form["after"]
-    usual = "" if given.get("queue") else first_to_open(kept(connection, stamp(connection, now()), worklist.counts))
-    return read(given, usual, text)
+    queues, counts = queues_seen(), {}
+    if not given.get("queue"):
+        counts = kept(connection, stamp(connection, now()), worklist.counts)
+    return read(given, queues, first_to_open(counts, queues), text)
 
 
 def shown(connection: Reader, asked: Asked) -> dict[str, Any]:
@@ -102,7 +110,7 @@ def _list(connection: Reader, asked: Asked, at: Now, stamped: Stamp) -> dict[str
     What was seen is what is stamped: what changes in between is shown now and told of the next time.
     """
     around = frame(connection, asked.name, at, stamped)
-    people = kept(connection, stamped, listing.assignees) if "assignee" in asked.values else []
+    people = kept(connection, stamped, listing.assignees, queues_seen()) if "assignee" in asked.values else []
     names = {code_of(name): name for name in people}
     wanted = listing_of(asked, at.today, site().policy, person(), names)
     after = place_of(asked.after, asked.sort) if asked.after else None
@@ -124,11 +132,11 @@ def _list(connection: Reader, asked: Asked, at: Now, stamped: Stamp) -> dict[str
 
 
 def _choices(connection: Reader, asked: Asked, stamped: Stamp) -> dict[str, Any]:
-    senders = [*kept(connection, stamped, listing.senders, asked.closed)]
+    senders = [*kept(connection, stamped, listing.senders, asked.closed, asked.queues)]
     chosen = asked.values.get("sender")
     if chosen and chosen not in dict(senders):
         senders.append((chosen, listing.sender_name(connection, chosen) or "a sender not known here"))
-    people = [(code_of(name), name) for name in kept(connection, stamped, listing.assignees)]
+    people = [(code_of(name), name) for name in kept(connection, stamped, listing.assignees, asked.queues)]
     return {"menus": menus(site().policy, asked.closed, senders, people)}
 
 
@@ -140,5 +148,6 @@ def _etag(stamped: Stamp, at: Now) -> str:
     is_recent = stamped.last[:16] > (at.at - timedelta(hours=1)).isoformat()[:16]
     hour = at.at.astimezone(at.zone).isoformat()[: 16 if is_recent else 13]
     changed = (stamped.last, stamped.changes, stamped.versions, stamped.not_taken)
-    whole = f"{changed} {hour} {site().package_version} {site().policy.label}"
+    # The forms of the list carry the token of the session that they are made for.
+    whole = f"{changed} {hour} {site().package_version} {site().policy.label} {form_token()}"
     return f'"{sha256(whole.encode()).hexdigest()[:20]}"'

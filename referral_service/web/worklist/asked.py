@@ -36,7 +36,6 @@ FILTERS = (
 _OTHER = ("queue", "sort", "after")
 _DIGEST = re.compile(r"[0-9a-f]{12}")
 _PLACE = re.compile(r"[0-9A-Za-z.:~\-]{1,120}")
-LISTS = (*(queue.value for queue in Queue), ALL, CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,7 @@ class Asked:
     sort: str = URGENCY
     after: str | None = None
     text: str = ""
+    queues: tuple[Queue, ...] = tuple(Queue)
 
     @property
     def closed(self) -> bool:
@@ -73,13 +73,13 @@ def usual_sort(name: str) -> str:
     return "-changed" if name == CLOSED else URGENCY
 
 
-def read(given: Mapping[str, str], usual_list: str, text: str = "") -> Asked:
-    """Raises a fault, for a page in plain words, on a name or value that is none of the list's."""
+def read(given: Mapping[str, str], queues: tuple[Queue, ...], usual_list: str, text: str = "") -> Asked:
+    """Raises a fault, for a page in plain words, on a name or value that is none of the list's, or of another queue."""
     unknown = sorted(set(given) - {*FILTERS, *_OTHER})
     if unknown:
         raise _not_ours("The list has no filter of the name in this address.")
     name = given.get("queue") or usual_list
-    if name not in LISTS:
+    if name not in (*queues, ALL, CLOSED):
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such queue."))
     sort = given.get("sort") or usual_sort(name)
     if sort.removeprefix("-") not in ORDERS:
@@ -88,7 +88,7 @@ def read(given: Mapping[str, str], usual_list: str, text: str = "") -> Asked:
     after = given.get("after") or None
     if after is not None:
         place_of(after, sort)
-    asked = Asked(name, values, sort, after, text)
+    asked = Asked(name, values, sort, after, text, queues)
     for filter_name, value in values.items():
         _check(filter_name, value, closed=asked.closed)
     return asked
@@ -125,7 +125,7 @@ def _day(value: str) -> date | None:
 
 def listing_of(asked: Asked, today: date, policy: Policy, me: str, names: Mapping[str, str]) -> Listing:
     """``names`` are the assignees by their code; one who is nobody's any more leaves the list empty."""
-    queues = tuple(Queue) if asked.name in (ALL, CLOSED) else (Queue(asked.name),)
+    queues = asked.queues if asked.name in (ALL, CLOSED) else (Queue(asked.name),)
     return Listing(queues, asked.closed, _filters(asked, today, policy, me, names), asked.order, asked.sort[0] == "-")
 
 

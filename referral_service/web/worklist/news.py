@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.policy import Policy
+from referral_service.referral import Queue
 from referral_service.store import listing
 from referral_service.store.worklist import Reader
 from referral_service.web.present.words import Now, number, queue_name
@@ -43,11 +44,13 @@ def read(given: Mapping[str, str]) -> Seen | None:
     return Seen(since, int(red))
 
 
-def told(connection: Reader, before: Seen | None, red_flags: int, now: Now, policy: Policy) -> Told:
+def told(
+    connection: Reader, before: Seen | None, queues: tuple[Queue, ...], red_flags: int, now: Now, policy: Policy
+) -> Told:
     """``red_flags`` is how many open referrals have one by now; more than arrived with one were marked since."""
     if before is None:
         return Told()
-    arrived = listing.arrivals(connection, before.since)
+    arrived = {name: count for name, count in listing.arrivals(connection, before.since).items() if name in queues}
     new = sum(one.open for one in arrived.values())
     red = sum(one.red_flags for one in arrived.values())
     marked = max(0, red_flags - before.red - red)

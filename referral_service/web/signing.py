@@ -1,0 +1,109 @@
+"""Signing in and out, and the page that says who one is here.
+
+What is typed stands in no address and no log, and the answer to a wrong name is that to a wrong password.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from referral_service.access import people
+from referral_service.issues import Fault
+from referral_service.store import people as stored
+from referral_service.store.people import Row
+from referral_service.web import sessions
+from referral_service.web.forms import check_form
+from referral_service.web.frame import frame
+from referral_service.web.frame import now as page_now
+from referral_service.web.http import caller, gate, now, queues_seen, site
+from referral_service.web.pages import not_found
+from referral_service.web.present.words import ROLES
+from referral_service.worklist import Role
+
+blueprint = Blueprint("signing", __name__)
+log = logging.getLogger("referral_service")
+
+FORM_BYTES = 8 * 1024
+NOT_RIGHT = (
+    "The user name and the password do not go together, or there were too many attempts. After five wrong passwords a "
+    "name takes none for a minute, after each further one for longer, up to 15 minutes."
+)
+OPEN_TOO_LONG = "This page had been open for too long. Please type again."
+
+
+@blueprint.get("/sign-in")
+def show_form() -> Response | str:
+    """The form; ``next`` is the page to come to afterwards."""
+    if not gate().asks:
+        return redirect(url_for("worklist.show"), 303)
+    return page(sessions.own_page(request.args.get("next", "")) or "")
+
+
+def page(following: str, problem: str = "", user_name: str = "") -> str:
+    return render_template(
+        "sign_in.html", following=following, problem=problem, user_name=user_name, openid=gate().openid is not None
+    )
+
+
+@blueprint.post("/sign-in")
+def sign_in() -> Response | tuple[str, int]:
+    """A session for whoever has the name and the password."""
+    if not gate().asks:
+        return redirect(url_for("worklist.show"), 303)
+    try:
+        check_form(FORM_BYTES)
+    except Fault:
+        if sessions.has_token():
+            raise
+        return page("", OPEN_TOO_LONG), 403
+    following = sessions.own_page(request.form.get("next", "")) or ""
+    user_name = request.form.get("user", "")
+    row = people.signed_in(site().store, user_name, request.form.get("password", ""), now())
+    if row is None:
+        log.warning("sign_in_refused request_id=%s", g.request_id)
+        return page(following, NOT_RIGHT, user_name), 401
+    return begin(row, following)
+
+
+def begin(row: Row, following: str) -> Response:
+    """A new session, and on to the page that was asked for, if this person may open it."""
+    at = now()
+    with site().store.writing() as connection:
+        session_id = people.begin_session(connection, row["id"], at)
+    sessions.begin(session_id, at)
+    g.caller = people.caller_of(row)
+    log.info("signed_in request_id=%s person=%s", g.request_id, row["id"])
+    return redirect(following or sessions.home(), 303)
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> Response:
+    check_form(FORM_BYTES)
+    sessions.end()
+    return redirect(url_for("signing.show_form"), 303)
+
+
+@blueprint.post("/sign-out-everywhere")
+def sign_out_everywhere() -> Response:
+    """Every session of this person ends, on whatever machine."""
+    check_form(FORM_BYTES)
+    with site().store.writing() as connection:
+        stored.end_sessions(connection, caller().actor.id)
+    sessions.end()
+    return redirect(url_for("signing.show_form"), 303)
+
+
+@blueprint.get("/account")
+def show_account() -> str:
+    """Who is signed in, and what they may do here."""
+    person = sessions.me()
+    if person is None:
+        raise not_found("Nobody is asked here who they are.")
+    (role,) = person.actor.roles
+    queues = [] if role is Role.LEAD else [site().policy.queues[queue] for queue in queues_seen()]
+    with site().store.reading() as connection:
+        around = frame(connection, "account", page_now())
+    return render_template("account.html", **around, role=role, queues=queues, roles=ROLES)
