@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 from importlib.metadata import version
-from threading import Event
+from threading import Event, Thread, main_thread
 
 from flask import Flask
 
@@ -15,6 +15,8 @@ from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
 from referral_service.intake.site import Site
 from referral_service.policy import Policy, load_policy
+from referral_service.recording import Recorder
+from referral_service.sealing import Sealer
 from referral_service.settings import Settings, SettingsError, from_environment
 from referral_service.store.engine import Store, open_store
 from referral_service.store.migrations import check, upgrade
@@ -23,6 +25,7 @@ from referral_service.web import (
     acting,
     alerts,
     attachments,
+    auditing,
     bulk,
     capability,
     definitions,
@@ -59,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     if not store.is_shared:
         check_ways(policy, chosen)
         start_thread(store, Teller(store, policy, chosen, now))
+        start_thread(store, Sealer(store, now))
     return served
 
 
@@ -78,7 +82,10 @@ def work(settings: Settings, stopping: Event) -> None:
     check_ways(policy, settings)
     if not policy.alerts.contacts:
         log.warning(NO_CONTACT)
+    sealing = Thread(target=run, args=(store, Sealer(store, now), stopping), name="sealing")
+    sealing.start()
     run(store, Teller(store, policy, settings, now), stopping)
+    sealing.join()
     store.close()
 
 
@@ -113,8 +120,10 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     app.extensions["gate"] = gate
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    recorder = Recorder(site.store, is_ending=lambda: not main_thread().is_alive())
     faults.register(app)
     guard.register(app)
+    auditing.register(app, recorder)
     doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
     rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
     for room in (*doors, *rooms):

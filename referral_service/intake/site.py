@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from referral_service.coding.concepts import Vocabulary
+from referral_service.fhir.audit import Access
 from referral_service.fhir.bundle import Resource
 from referral_service.issues import FaultKind, Issue
 from referral_service.policy import Policy
@@ -27,6 +29,10 @@ class Site:
     public_url: str
     package_version: str
 
+    @property
+    def host(self) -> str:
+        return urlsplit(self.public_url).hostname or self.public_url
+
 
 @dataclass(frozen=True, slots=True)
 class Taking:
@@ -44,7 +50,8 @@ class Incoming:
 
     ``put_to`` is the relative address that a bare resource was PUT to, ``is_update`` that it is here already;
     ``if_match`` the ETag of the version that it is to replace; ``by`` who entered it by hand, ``taking`` what was
-    not taken before and is taken in with it.
+    not taken before and is taken in with it; ``access`` what the audit trail has to know of the caller, None when
+    the service does it by itself.
     """
 
     client: str
@@ -59,6 +66,7 @@ class Incoming:
     is_update: bool = False
     by: Actor | None = None
     taking: Taking | None = None
+    access: Access | None = None
 
     @property
     def instant(self) -> str:

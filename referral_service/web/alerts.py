@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import alerts
 from referral_service.store.alerts import Place
+from referral_service.web.auditing import listed, written_with
 from referral_service.web.frame import frame, now
 from referral_service.web.http import check_same_origin, client, site
 from referral_service.web.http import now as clock
@@ -33,6 +34,7 @@ def show_alerts() -> str:
         rows = alerts.open_alerts(connection, after, PAGE + 1)
         ended = alerts.latest_acknowledged(connection, LATEST) if after is None else []
         around = frame(connection, "alerts", now())
+    listed(())
     shown, latest = ([alert.shown(row, around["now"], site().policy) for row in some] for some in (rows[:PAGE], ended))
     last = rows[PAGE - 1] if len(rows) > PAGE else None
     following = f"{last['at']}~{last['id']}" if last else None
@@ -51,6 +53,7 @@ def acknowledge(alert_id: str) -> Response:
         if row is None:
             raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such alert."))
         alerts.acknowledge(connection, alert_id, client(), clock())
+        written_with(connection, row["referral_id"])
     if request.form.get("back") != "about":
         return redirect(url_for("alerts.show_alerts"), 303)
     if row["referral_id"] is None:

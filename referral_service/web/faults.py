@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.store.engine import UNAVAILABLE
-from referral_service.web.http import STATUS, add_ids, check_accept, fault_response, give_ids, refuse_nul
+from referral_service.web.http import STATUS, add_ids, check_accept, fault_response, give_ids, note_fault, refuse_nul
 
 log = logging.getLogger("referral_service")
 
@@ -94,5 +94,6 @@ def _unforeseen(problem: Exception) -> Response:
 def _answer(kind: FaultKind, *issues: Issue) -> Response:
     if _is_fhir():
         return fault_response(kind, issues)
+    note_fault(kind)
     words = " ".join(issue.diagnostics for issue in issues)
     return Response(render_template("fault.html", words=words), STATUS[kind])

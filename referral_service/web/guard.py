@@ -7,6 +7,7 @@ from flask import Flask, g, request
 from referral_service.access.callers import ANYONE, Caller, Kind
 from referral_service.access.scopes import Need
 from referral_service.issues import Fault, FaultKind, error
+from referral_service.web.auditing import begin
 from referral_service.web.http import gate
 from referral_service.web.rules import RULES, Rule
 
@@ -22,6 +23,7 @@ def check() -> None:
     rule = RULES.get(request.endpoint, Rule())
     if not rule.is_public:
         g.caller = _caller()
+        begin(g.caller)
         _judge(g.caller, rule)
 
 

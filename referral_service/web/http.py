@@ -19,6 +19,7 @@ from referral_service.access.callers import Caller
 from referral_service.access.gate import Gate
 from referral_service.addresses import origin
 from referral_service.fhir import writer
+from referral_service.fhir.audit import Access
 from referral_service.intake import Answer, Became, Incoming, Site
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.worklist import Actor
@@ -70,6 +71,12 @@ def gate() -> Gate:
 def caller() -> Caller:
     """Who calls, as the guard has found."""
     found: Caller = g.caller
+    return found
+
+
+def access() -> Access:
+    """What the audit trail has to know of this request."""
+    found: Access = g.access
     return found
 
 
@@ -156,6 +163,7 @@ def incoming(door: str, limit: int) -> Incoming:
         idempotency_key=request.headers.get("Idempotency-Key"),
         if_none_exist=request.headers.get("If-None-Exist"),
         if_match=request.headers.get("If-Match"),
+        access=access(),
     )
 
 
@@ -212,10 +220,16 @@ def fhir_response(body: Mapping[str, Any] | bytes | str, status: int = 200) -> R
 
 
 def fault_response(kind: FaultKind, issues: Iterable[Issue]) -> Response:
+    note_fault(kind)
     response = fhir_response(writer.outcome(issues), STATUS[kind])
     if kind is FaultKind.TRANSIENT:
         response.headers["Retry-After"] = "5"
     return response
+
+
+def note_fault(kind: FaultKind) -> None:
+    """Why the request is not granted, in one word, for the event that it leaves in the audit trail."""
+    g.fault = kind.value
 
 
 def answer_response(answer: Answer) -> Response:

@@ -15,6 +15,7 @@ from referral_service.issues import Fault, FaultKind, error
 from referral_service.store.engine import Connection
 from referral_service.store.lookups import known
 from referral_service.store.search import search
+from referral_service.web.auditing import listed
 from referral_service.web.http import client, fhir_base, fhir_response, prefers, site
 
 blueprint = Blueprint("searching", __name__, url_prefix="/fhir")
@@ -47,9 +48,12 @@ def _search(kind: str, parameters: list[tuple[str, str]]) -> Response:
     query = parse_search(kind, parameters, lenient=prefers("handling") == "lenient")
     if isinstance(query, tuple):
         raise Fault(FaultKind.INVALID, *query)
+    found: set[str] = set()
     with site().store.reading() as connection:
         resolve = partial(_ours, connection)
-        return fhir_response(search(connection, client(), query, base_url=fhir_base(), resolve=resolve))
+        bundle = search(connection, client(), query, base_url=fhir_base(), resolve=resolve, patients=found)
+    listed(sorted(found), parameters, kind)
+    return fhir_response(bundle)
 
 
 def _ours(connection: Connection, reference: str) -> str | None:

@@ -8,6 +8,7 @@ keys and change numbers.
 
 from __future__ import annotations
 
+from referral_service.store.tables.audit import audit_entity, audit_event, audit_seal
 from referral_service.store.tables.columns import metadata
 from referral_service.store.tables.done import alert, correction, notice, status_change
 from referral_service.store.tables.kept import (
@@ -32,6 +33,9 @@ __all__ = [
     "LIST_ORDERS",
     "address",
     "alert",
+    "audit_entity",
+    "audit_event",
+    "audit_seal",
     "correction",
     "history",
     "ledger",

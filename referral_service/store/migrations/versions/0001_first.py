@@ -18,6 +18,56 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_address_owner"), "address", ["owner"], unique=False)
     op.create_table(
+        "audit_entity",
+        sa.Column("event_id", sa.String(length=36), nullable=False),
+        sa.Column("reference", sa.String(length=128), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.PrimaryKeyConstraint("event_id", "reference", name=op.f("pk_audit_entity")),
+    )
+    op.create_index(
+        op.f("ix_audit_entity_reference_at_event_id"), "audit_entity", ["reference", "at", "event_id"], unique=False
+    )
+    op.create_table(
+        "audit_event",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=True),
+        sa.Column("hash", sa.String(length=64), nullable=True),
+        sa.Column("actor", sa.String(length=128), nullable=False),
+        sa.Column("actor_kind", sa.String(length=8), nullable=False),
+        sa.Column("network", sa.String(length=64), nullable=False),
+        sa.Column("request_id", sa.String(length=200), nullable=False),
+        sa.Column("action", sa.String(length=1), nullable=False),
+        sa.Column("outcome", sa.String(length=1), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.CheckConstraint("action IN ('C', 'R', 'U', 'D', 'E')", name=op.f("ck_audit_event_action")),
+        sa.CheckConstraint(
+            "actor_kind IN ('system', 'person', 'anyone', 'machine')", name=op.f("ck_audit_event_actor_kind")
+        ),
+        sa.CheckConstraint("outcome IN ('0', '4', '8')", name=op.f("ck_audit_event_outcome")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_event")),
+        sa.UniqueConstraint("sequence", name=op.f("uq_audit_event_sequence")),
+    )
+    op.create_index(op.f("ix_audit_event_actor_at_id"), "audit_event", ["actor", "at", "id"], unique=False)
+    op.create_index(op.f("ix_audit_event_at_id"), "audit_event", ["at", "id"], unique=False)
+    op.create_index(
+        "ix_audit_event_unsealed",
+        "audit_event",
+        ["at", "id"],
+        unique=False,
+        sqlite_where=sa.text("sequence IS NULL"),
+        postgresql_where=sa.text("sequence IS NULL"),
+    )
+    op.create_table(
+        "audit_seal",
+        sa.Column("batch", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("first", sa.Integer(), nullable=False),
+        sa.Column("last", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("sealed_at", sa.String(length=24), nullable=False),
+        sa.PrimaryKeyConstraint("batch", name=op.f("pk_audit_seal")),
+    )
+    op.create_table(
         "history",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
