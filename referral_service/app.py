@@ -26,6 +26,7 @@ from referral_service.web import (
     alerts,
     attachments,
     auditing,
+    auditor,
     bulk,
     capability,
     definitions,
@@ -41,6 +42,7 @@ from referral_service.web import (
     reading,
     searching,
     submitting,
+    trail,
     worklist,
 )
 from referral_service.worker import now, run, start_thread
@@ -124,8 +126,8 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     faults.register(app)
     guard.register(app)
     auditing.register(app, recorder)
-    doors = (submitting, moving, operations, searching, reading, definitions, capability, health)
-    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview)
+    doors = (submitting, moving, operations, searching, reading, auditor, definitions, capability, health)
+    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, trail)
     for room in (*doors, *rooms):
         app.register_blueprint(room.blueprint)
     return app

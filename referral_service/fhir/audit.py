@@ -38,7 +38,7 @@ _CODED = frozenset(
         *("modified", "due", "_lastUpdated", "_count", "_sort", "_include", "_revinclude", "_summary", "_elements"),
         *("_total", "_format", "_pretty", "queue", "sort", "state", "rule", "flag", "since", "weeks", "as", "date"),
         *("action", "outcome", "day", "to", "received-from", "received-to", "name", "lane", "red-flag", "overdue"),
-        *("after", "assignee", "sender", "source", "red", "done", "url"),
+        *("after", "assignee", "sender", "source", "red", "done", "url", "from", "person", "agent"),
     }
 )
 """Parameters whose values are codes, days and numbers."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -147,62 +146,6 @@ def orphans(connection: Connection, limit: int) -> list[str]:
     entity, event = tables.audit_entity, tables.audit_event
     known = select(event.c.id).where(event.c.id == entity.c.event_id).exists()
     return list(connection.execute(select(entity.c.event_id).where(~known).limit(limit)).scalars())
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is looked for in the trail; what is left out narrows nothing.
-
-    ``since`` is included and ``until`` not, both FHIR instants; ``references`` are all to have been touched.
-    ``after`` is the last place (at, id) of the page before; the newest come first.
-    """
-
-    since: tuple[str, ...] = ()
-    until: tuple[str, ...] = ()
-    actors: tuple[tuple[str, ...], ...] = ()
-    references: tuple[tuple[str, ...], ...] = ()
-    actions: tuple[tuple[str, ...], ...] = ()
-    outcomes: tuple[tuple[str, ...], ...] = ()
-    ids: tuple[tuple[str, ...], ...] = ()
-    after: tuple[str, str] | None = None
-
-
-def find(connection: Connection, wanted: Wanted, limit: int) -> list[Row]:
-    """Events, the newest first."""
-    event = tables.audit_event
-    query = _matching(select(event), wanted)
-    if wanted.after is not None:
-        at, identity = wanted.after
-        query = query.where((event.c.at < at) | ((event.c.at == at) & (event.c.id < identity)))
-    query = query.order_by(event.c.at.desc(), event.c.id.desc()).limit(limit)
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def count(connection: Connection, wanted: Wanted) -> int:
-    query = _matching(select(func.count()).select_from(tables.audit_event), wanted)
-    return int(connection.execute(query).scalar_one())
-
-
-def _matching(query: Select[Any], wanted: Wanted) -> Select[Any]:
-    event, entity = tables.audit_event, tables.audit_entity
-    for at in wanted.since:
-        query = query.where(event.c.at >= at)
-    for at in wanted.until:
-        query = query.where(event.c.at < at)
-    listed = ((event.c.actor, wanted.actors), (event.c.action, wanted.actions), (event.c.outcome, wanted.outcomes))
-    for column, choices in (*listed, (event.c.id, wanted.ids)):
-        for choice in choices:
-            query = query.where(column.in_(choice))
-    for choice in wanted.references:
-        query = query.where(event.c.id.in_(select(entity.c.event_id).where(entity.c.reference.in_(choice))))
-    return query
-
-
-def actors(connection: Connection, since: str) -> list[str]:
-    """Who has done anything since, by id."""
-    event = tables.audit_event
-    query = select(event.c.actor).where(event.c.at >= since).distinct().order_by(event.c.actor)
-    return list(connection.execute(query).scalars())
 
 
 def patients_of(connection: Connection, referral_ids: Iterable[str]) -> set[str]:

@@ -40,6 +40,8 @@ _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "operations.decision": _OPERATION,
     "operations.original": _OPERATION,
     "operations.receipt": _OPERATION,
+    "auditor.search_by_url": _SEARCH,
+    "auditor.search_by_form": _SEARCH,
     "moving.actions": _OPERATION,
     "moving.undo": ("U", "operation"),
     "searching.by_url": _SEARCH,
@@ -82,7 +84,8 @@ def _addressed() -> tuple[str, str]:
     given: Mapping[str, Any] = request.view_args or {}
     identity = str(given.get("identity", ""))
     endpoint = request.endpoint or ""
-    usual = "Task" if endpoint.startswith("moving.") else "ServiceRequest"
+    room = endpoint.partition(".")[0]
+    usual = {"moving": "Task", "auditor": "AuditEvent", "trail": "Patient"}.get(room, "ServiceRequest")
     return str(given.get("kind", usual)), identity
 
 
@@ -116,14 +119,14 @@ def listed(
     found = access()
     if parameters is None:
         parameters = parse_qsl(request.query_string.decode("utf-8", "replace"), keep_blank_values=True)
-    found.query = query_text(request.path.strip("/") if path is None else path, parameters)
+    found.query = query_text(request.path if path is None else path, parameters)
     found.touched((), patients)
 
 
 def record_listed(patients: Iterable[str | None]) -> None:
     """One event more for a part of a list that is given out while it is still being read."""
     found = access()
-    part = Access(found.who, found.request_id, *_SEARCH, found.server, query=query_text(request.path.strip("/"), ()))
+    part = Access(found.who, found.request_id, *_SEARCH, found.server, query=query_text(request.path, ()))
     part.touched((), patients)
     _record(part, GRANTED, "")
 

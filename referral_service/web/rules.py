@@ -9,6 +9,7 @@ from referral_service.worklist import Role
 
 COORDINATING = frozenset({Role.COORDINATOR, Role.LEAD})
 LEADING = frozenset({Role.LEAD})
+AUDITING = frozenset({Role.AUDITOR})
 LOOKING_AT_INPUT = frozenset({Role.COORDINATOR, Role.LEAD, Role.INTEGRATOR})
 NOBODY: frozenset[Role] = frozenset()
 
@@ -27,6 +28,7 @@ class Rule:
 PUBLIC = Rule(is_public=True)
 _PAGE = Rule(roles=COORDINATING)
 _READ = Rule("{kind}.r", COORDINATING)
+_AUDIT = Rule(roles=AUDITING)
 
 RULES: Mapping[str, Rule] = {
     "static": PUBLIC,
@@ -74,6 +76,11 @@ RULES: Mapping[str, Rule] = {
     "not_taken.show_one": Rule(roles=LOOKING_AT_INPUT),
     "not_taken.show_text": Rule(roles=LOOKING_AT_INPUT),
     "not_taken.take_one_in": _PAGE,
+    "auditor.search_by_url": _AUDIT,
+    "auditor.search_by_form": _AUDIT,
+    "auditor.read": _AUDIT,
+    "trail.show": _AUDIT,
+    "trail.show_patient": _AUDIT,
     "overview.show_overview": Rule(roles=LEADING),
     "overview.export_table": Rule(roles=LEADING),
     "overview.export_list": _PAGE,

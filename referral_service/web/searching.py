@@ -19,21 +19,29 @@ from referral_service.web.auditing import listed
 from referral_service.web.http import client, fhir_base, fhir_response, prefers, site
 
 blueprint = Blueprint("searching", __name__, url_prefix="/fhir")
-_KIND = "<any({}):kind>".format(", ".join(sorted(PARAMETERS)))
+_KIND = "<any({}):kind>".format(", ".join(sorted(PARAMETERS.keys() - {"AuditEvent"})))
 
 
 @blueprint.get(f"/{_KIND}")
 def by_url(kind: str) -> Response:
-    return _search(kind, _decoded(request.query_string))
+    return _search(kind, url_parameters())
 
 
 @blueprint.post(f"/{_KIND}/_search")
 def by_form(kind: str) -> Response:
     """Names and identifiers need not stand in a URL: the form counts together with what the URL says."""
+    return _search(kind, form_parameters())
+
+
+def url_parameters() -> list[tuple[str, str]]:
+    return _decoded(request.query_string)
+
+
+def form_parameters() -> list[tuple[str, str]]:
     if request.mimetype not in ("application/x-www-form-urlencoded", ""):
         words = "Send a search as application/x-www-form-urlencoded."
         raise Fault(FaultKind.MEDIA_TYPE, error("not-supported", "media-type", words))
-    return _search(kind, [*_decoded(request.query_string), *_decoded(request.get_data(cache=False))])
+    return [*url_parameters(), *_decoded(request.get_data(cache=False))]
 
 
 def _decoded(text: bytes) -> list[tuple[str, str]]:
