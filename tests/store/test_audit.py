@@ -204,9 +204,13 @@ def test_what_is_told_when_durable_is_not_told_of_what_was_rolled_back(store: St
     def tell(word: str) -> Callable[[], None]:
         return lambda: told.append(word)
 
-    with pytest.raises(KeyError), store.writing() as connection:
-        when_durable(connection, tell("lost"))
-        raise KeyError
+    def fails() -> None:
+        with store.writing() as connection:
+            when_durable(connection, tell("lost"))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
     with store.writing() as connection:
         when_durable(connection, tell("kept"))
     assert told == ["kept"]
