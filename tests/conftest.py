@@ -22,7 +22,7 @@ from referral_service.store.engine import Store, open_store
 from referral_service.store.migrations import upgrade
 from referral_service.store.tables import metadata
 
-APPEND_ONLY = ("audit_event", "audit_entity", "audit_seal")
+APPEND_ONLY = ("audit_entity", "audit_event", "audit_seal")
 """What the database itself keeps from being emptied."""
 
 RECEIVED_AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)

@@ -196,8 +196,8 @@ def _agents(event: Event) -> list[dict[str, Any]]:
         "who": {"identifier": {"value": who.client}},
         "requestor": not by_person,
     }
-    if who.kind == "machine":
-        client["who"]["display"] = who.name
+    if not by_person:
+        client["name"] = who.name
     client["network"] = {"address": who.network or access.server, "type": "2" if who.network else "1"}
     server = {
         "type": _SOURCE if is_read else _DESTINATION,

@@ -31,9 +31,9 @@ def rows_of(event: Event) -> Rows:
     row = {
         "id": event.id,
         "at": event.at,
-        "actor": access.who.id,
+        "actor": access.who.id[:128],
         "actor_kind": access.who.kind,
-        "network": access.who.network,
+        "network": access.who.network[:64],
         "request_id": bounded(access.request_id),
         "action": event.action,
         "outcome": event.outcome,

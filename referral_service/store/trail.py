@@ -13,6 +13,7 @@ from referral_service.store import tables
 from referral_service.store.search.dates import compared
 
 Row = Mapping[str, Any]
+MOST_ACTORS = 500
 Choices = tuple[tuple[str, ...], ...]
 
 
@@ -66,6 +67,13 @@ def _matching(query: Select[Any], wanted: Wanted) -> Select[Any]:
 
 
 def actors(connection: Connection) -> list[str]:
-    """Everybody who has left an event, by id."""
+    """Whoever has left an event, by id; at most :data:`MOST_ACTORS`."""
     event = tables.audit_event
-    return list(connection.execute(select(event.c.actor).distinct().order_by(event.c.actor)).scalars())
+    found: list[str] = []
+    while len(found) < MOST_ACTORS:  # from one to the next by the index; DISTINCT would read every event
+        query = select(func.min(event.c.actor))
+        following = connection.execute(query.where(event.c.actor > found[-1]) if found else query).scalar()
+        if following is None:
+            break
+        found.append(following)
+    return found

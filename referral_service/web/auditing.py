@@ -35,6 +35,11 @@ _BY_METHOD = {
 _OPERATION, _SEARCH = ("E", "operation"), ("E", "search-type")
 _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "submitting.bundle": ("C", "transaction"),
+    "worklist.find": _SEARCH,
+    "worklist.refresh_found": _SEARCH,
+    "not_taken.search_list": _SEARCH,
+    "not_taken.take_one_in": _OPERATION,
+    "entering.enter": _OPERATION,
     "operations.preview_decision": _OPERATION,
     "operations.validate": _OPERATION,
     "operations.decision": _OPERATION,
@@ -168,7 +173,7 @@ def _record(found: Access, outcome: str, reason: str) -> None:
     if is_query and (found.action in "RC" or found.is_durable):
         action, interaction = _SEARCH
     shown = Access(found.who, found.request_id, action, interaction, found.server)
-    references, patients = list(found.references), list(found.patients) if outcome == GRANTED else []
+    references, patients = list(found.references), list(found.patients)
     event = Event(
         new_id(),
         instant(now()),

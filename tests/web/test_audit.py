@@ -290,7 +290,7 @@ def test_what_the_service_decides_by_itself_is_its_own_access(app: Flask, caller
     made = caller.post("ServiceRequest", waiting)
     before = events(app)
     assert caller.put("Patient/77", patient(id="77")).status_code == 201
-    later = [one for one in new_events(app, before) if one["agent"][0]["who"].get("display") == "Referral service"]
+    later = [one for one in new_events(app, before) if one["agent"][0].get("name") == "Referral service"]
     assert [(one["action"], f"ServiceRequest/{made.json['id']}" in named(one)) for one in later] == [("U", True)]
     with app.extensions["site"].store.reading() as connection:
         kinds = connection.execute(
