@@ -77,21 +77,19 @@ def begin(caller: Caller) -> Access:
         request.remote_addr or "",
     )
     found = Access(who, str(g.request_id), action, interaction, site().host)
-    kind, identity = _addressed()
-    reference = our_reference(kind, identity) if kind and identity else None
-    found.touched([reference] if reference else ())
     g.access = found
     return found
 
 
-def _addressed() -> tuple[str, str]:
-    """The resource that the address names, whether it is there or not."""
+def _addressed() -> list[str]:
+    """The resource that the address names, whether it is there or not; none when the id cannot be one of ours."""
     given: Mapping[str, Any] = request.view_args or {}
     identity = str(given.get("identity", ""))
     endpoint = request.endpoint or ""
     room = endpoint.partition(".")[0]
     usual = {"moving": "Task", "auditor": "AuditEvent", "trail": "Patient"}.get(room, "ServiceRequest")
-    return str(given.get("kind", usual)), identity
+    reference = our_reference(str(given.get("kind", usual)), identity)
+    return [reference] if reference else []
 
 
 def audited(references: Iterable[str] = (), patients: Iterable[str | None] = ()) -> None:
@@ -173,7 +171,8 @@ def _record(found: Access, outcome: str, reason: str) -> None:
     if is_query and (found.action in "RC" or found.is_durable):
         action, interaction = _SEARCH
     shown = Access(found.who, found.request_id, action, interaction, found.server)
-    references, patients = list(found.references), list(found.patients)
+    # What is known by the address alone is named when nothing was found there, or nothing was given.
+    references, patients = list(found.references) or _addressed(), list(found.patients)
     event = Event(
         new_id(),
         instant(now()),

@@ -392,3 +392,53 @@ def test_only_auditors_open_the_trail() -> None:
     assert {(rule.scope, rule.roles, rule.is_public) for rule in opened.values()} == {
         (None, frozenset({"auditor"}), False)
     }
+
+
+def test_a_read_by_the_senders_own_id_names_ours_alone(app: Flask, caller: Caller) -> None:
+    theirs = "11111111-2222-4333-8444-555555555555"
+    made = caller.put(f"Patient/{theirs}", patient(id=theirs))
+    before = events(app)
+    assert caller.get(f"Patient/{theirs}").status_code == 200
+    (left,) = new_events(app, before)
+    assert (named(left), profile(left)) == ({f"Patient/{made.json['id']}"}, "PatientRead")
+
+
+def test_a_page_that_says_why_a_move_was_not_made_names_the_patient_it_shows(app: Flask, caller: Caller) -> None:
+    made = caller.post("ServiceRequest", referral())
+    before = events(app)
+    address = f"/referrals/{made.json['id']}/do/reject"
+    assert app.test_client().post(address, data={"version": "1"}, headers=OURS).status_code == 422
+    (left,) = new_events(app, before)
+    assert (left["action"], left["outcome"]) == ("U", "4")
+    assert named(left) == named(before[0])
+
+
+def test_an_export_names_whom_it_lists(app: Flask, caller: Caller) -> None:
+    made = caller.post("ServiceRequest", referral())
+    before = events(app)
+    assert made.json["id"] in app.test_client().get("/worklist.csv?queue=all").text
+    left = new_events(app, before)
+    patients = {one for one in named(before[0]) if one.startswith("Patient/")}
+    assert [(one["action"], query(one)) for one in left] == [("E", "/worklist.csv?queue=all"), ("E", "/worklist.csv")]
+    assert [named(one) for one in left] == [set(), patients]
+
+
+def test_a_text_that_was_not_taken_is_named_by_its_own_id(app: Flask, caller: Caller) -> None:
+    caller.post("ServiceRequest", referral(status="draft"))
+    client = app.test_client()
+    with app.extensions["site"].store.reading() as connection:
+        received = connection.execute(select(tables.received.c.id)).scalar_one()
+    before = events(app)
+    for path in (f"/not-taken/{received}", f"/not-taken/{received}/text", f"/referrals/new?source={received}~0"):
+        assert client.get(path).status_code == 200
+    assert [query(one) for one in new_events(app, before)] == [f"not-taken/{received}"] * 3
+
+
+def test_an_alert_that_is_acknowledged_leaves_its_event_with_it(app: Flask, caller: Caller) -> None:
+    caller.post("ServiceRequest", referral(reason="Acute dystonic reaction after metoclopramide"))
+    with app.extensions["site"].store.reading() as connection:
+        alert = connection.execute(select(tables.alert.c.id)).scalar_one()
+    before = events(app)
+    assert app.test_client().post(f"/alerts/{alert}/acknowledge", headers=OURS).status_code == 303
+    (left,) = new_events(app, before)
+    assert (left["action"], profile(left), named(left)) == ("U", "PatientUpdate", named(before[0]))
