@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 from importlib.metadata import version
-from threading import Event
+from threading import Event, Thread, main_thread
 
 from flask import Flask
 
@@ -18,6 +18,8 @@ from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
 from referral_service.intake.site import Site
 from referral_service.policy import Policy, load_policy
+from referral_service.recording import Recorder
+from referral_service.sealing import Sealer
 from referral_service.settings import Settings, SettingsError, from_environment
 from referral_service.store.engine import Store, open_store, sqlite_file
 from referral_service.store.migrations import check, upgrade
@@ -26,6 +28,8 @@ from referral_service.web import (
     acting,
     alerts,
     attachments,
+    auditing,
+    auditor,
     bulk,
     capability,
     definitions,
@@ -46,6 +50,7 @@ from referral_service.web import (
     signing,
     submitting,
     token,
+    trail,
     worklist,
 )
 from referral_service.web.limits import Limiter
@@ -67,6 +72,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     if not store.is_shared:
         check_ways(policy, chosen)
         start_thread(store, Teller(store, policy, chosen, now))
+        start_thread(store, Sealer(store, now))
     return served
 
 
@@ -78,7 +84,7 @@ def gate_of(settings: Settings) -> Gate:
         key = settings.secret_key or key_beside(sqlite_file(settings.database_url))
     except ValueError as problem:
         raise SettingsError(f"REFERRAL_SECRET_KEY is not set, and {problem}") from problem
-    return Gate(True, key, KeySets(settings.outbound), _issuer_of(settings), settings.openid)
+    return Gate(True, key, KeySets(settings.outbound), _issuer_of(settings), openid=settings.openid)
 
 
 def _issuer_of(settings: Settings) -> Issuer | None:
@@ -104,7 +110,10 @@ def work(settings: Settings, stopping: Event) -> None:
     check_ways(policy, settings)
     if not policy.alerts.contacts:
         log.warning(NO_CONTACT)
+    sealing = Thread(target=run, args=(store, Sealer(store, now), stopping), name="sealing")
+    sealing.start()
     run(store, Teller(store, policy, settings, now), stopping)
+    sealing.join()
     store.close()
 
 
@@ -140,13 +149,15 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     app.extensions["limiter"] = Limiter(site.store, site.policy.limits)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    recorder = Recorder(site.store, is_ending=lambda: not main_thread().is_alive())
     faults.register(app)
     guard.register(app)
     sessions.register(app, gate.secret_key, site.public_url)
     openid.register(app, gate.openid)
-    doors = (submitting, moving, operations, searching, reading, definitions, capability, openapi, token, health)
-    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, signing, openid)
-    for room in (*doors, *rooms):
+    auditing.register(app, recorder)
+    doors = (submitting, moving, operations, searching, reading, auditor, definitions, capability, openapi, token)
+    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, trail, signing, openid)
+    for room in (*doors, health, *rooms):
         app.register_blueprint(room.blueprint)
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -228,6 +229,33 @@ def check() -> None:
     click.echo("The database is up to date.")
 
 
+@main.group()
+def audit() -> None:
+    """The audit trail."""
+
+
+@audit.command()
+@click.option("--seal", metavar="BATCH:HASH", help="A seal as it was noted elsewhere, as in the log.")
+def verify(seal: str | None) -> None:
+    """Check every event against the chain of seals; exit with 1 at the first that is not as it was sealed."""
+    from referral_service.sealing import verify as check_trail
+
+    noted = re.fullmatch(r"([1-9][0-9]{0,8}):([0-9a-f]{64})", seal) if seal else None
+    if seal and noted is None:
+        raise click.BadParameter("it is a number, a colon and 64 hexadecimal digits", param_hint="--seal")
+    with _plainly(), _store(from_environment(serves=False)) as store:
+        verdict = check_trail(store, (int(noted[1]), noted[2]) if noted else None)
+    if verdict.last is not None:
+        batch = verdict.last
+        click.echo(f"{verdict.sealed} events sealed until {verdict.sealed_at}, seal {batch['batch']}:{batch['hash']}.")
+    else:
+        click.echo("No event is sealed yet.")
+    click.echo(f"{verdict.tail} not sealed yet" + (f", since {verdict.tail_since}." if verdict.tail_since else "."))
+    if verdict.fault:
+        raise click.ClickException(verdict.fault)
+    click.echo("The trail is as it was sealed.")
+
+
 @contextmanager
 def _store(settings: Settings) -> Iterator[Store]:
     """The database that is set, when it is up to date."""
@@ -250,8 +278,8 @@ def _print(lines: Iterator[str]) -> None:
 @contextmanager
 def _plainly() -> Iterator[None]:
     """What the person at the keyboard can mend is said in one line; no value of a setting is shown."""
-    from referral_service.access.registering import RegistrationError
     from referral_service.access.people import PersonError
+    from referral_service.access.registering import RegistrationError
     from referral_service.server import PortError
     from referral_service.store.engine import UNUSABLE
     from referral_service.store.migrations import SchemaError

@@ -25,6 +25,9 @@ from referral_service.store.migrations import upgrade
 from referral_service.store.tables import metadata
 from tests.canaries import SCANNER
 
+APPEND_ONLY = ("audit_entity", "audit_event", "audit_seal")
+"""What the database itself keeps from being emptied."""
+
 RECEIVED_AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 
 
@@ -109,7 +112,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened = request.getfixturevalue("postgres_store")
     with opened.writing() as connection:
         names = ", ".join(table.name for table in metadata.sorted_tables)
-        connection.execute(text(f"TRUNCATE {names} CASCADE"))
+        for change in ("DISABLE", "ENABLE"):
+            for table in APPEND_ONLY:
+                connection.execute(text(f"ALTER TABLE {table} {change} TRIGGER USER"))
+            if change == "DISABLE":
+                connection.execute(text(f"TRUNCATE {names} CASCADE"))
     yield opened
 
 
@@ -119,8 +126,11 @@ def site(store: Store) -> Site:
 
 
 @pytest.fixture
-def app(site: Site) -> Flask:
-    return application(site)
+def app(site: Site) -> Iterator[Flask]:
+    """At the end all that was audited is written, before another test empties the database."""
+    served = application(site)
+    yield served
+    served.extensions["recorder"].settle()
 
 
 @pytest.fixture

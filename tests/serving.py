@@ -13,8 +13,8 @@ from typing import Any
 
 import requests
 
-from tests.systems import System, key_set, public, rsa_key
 from tests.canaries import SCANNER
+from tests.systems import System, key_set, public, rsa_key
 
 FHIR = {"Content-Type": "application/fhir+json"}
 START_SECONDS = 60

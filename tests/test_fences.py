@@ -44,6 +44,8 @@ INWARD = {
     "access": {"fhir", "intake", "web", "worker", "telling", "app", "cli"},
     "web": {"worker", "telling", "app", "cli"},
     "worker": {"fhir", "intake", "web", "telling", "app", "cli"},
+    "recording": {"intake", "access", "web", "worker", "telling", "app", "cli"},
+    "sealing": {"intake", "access", "web", "worker", "telling", "app", "cli"},
     "telling": {"fhir", "intake", "web", "app", "cli"},
     "mail": {"fhir", "intake", "store", "web", "worker", "telling", "app", "cli"},
     "outbound": {"fhir", "intake", "store", "web", "worker", "telling", "app", "cli"},

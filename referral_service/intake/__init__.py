@@ -138,7 +138,7 @@ def _record_failure(site: Site, incoming: Incoming, course: Course) -> Answer:
     answer = failed(_kind_of_failure(answers), *finish.issues_of(answers))
     if incoming.is_update:
         return answer
-    draft = Draft(site, incoming, course.envelope, course.known)
+    draft = Draft(site, incoming, course.envelope, course.known, fault=answer.fault)
     for place, ordinal in course.ordinals.items():
         _record_one(draft, course, place, ordinal)
     if draft.rows or answer.fault is FaultKind.CONFLICT:

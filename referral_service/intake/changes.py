@@ -278,6 +278,7 @@ def _revoked(draft: Draft, entry: Entry, row: Row, task_id: str) -> Answer:
         "content_hash": canonical_hash(draft.envelope, entry),
     }
     draft.replacements.append(Replacement(tables.service_request, row["id"], row["version"], "ServiceRequest", values))
+    draft.patients.update({row["patient_id"]} - {None})
     draft.add_tokens("ServiceRequest", row["id"], referral_tokens(sent) | draft.refers(sent))
     return Answer(Became.UPDATED, (), "ServiceRequest", row["id"], stamp.version, stamp.last_updated, text, task_id)
 

@@ -12,9 +12,11 @@ from referral_service.fhir.bundle import Entry, Envelope, Resource, identifiers
 from referral_service.fhir.names import all_names, number, words
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, served
+from referral_service.intake.auditing import add_event
 from referral_service.intake.reading import references
 from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import names_of
+from referral_service.issues import FaultKind
 from referral_service.store import tables
 from referral_service.store.engine import Connection, Table
 from referral_service.store.leases import ring
@@ -69,6 +71,8 @@ class Draft:
     ``taken`` the state and referral that the row of what is taken in moves to, and what is said of that;
     ``stored_resource`` gives a supporting resource that was here before by our reference; ``beyond`` are our references
     to referrals and Tasks that the sender sees without having sent them.
+    For the audit trail: ``patients`` are the ids of those whom the rows do not tell of, ``answered`` what is given back
+    beside what is written, ``fault`` why the whole request is not taken.
     """
 
     site: Site
@@ -86,6 +90,9 @@ class Draft:
     taken: tuple[str, str | None, str] | None = None
     stored_resource: Callable[[str], Resource | None] = _nothing_stored
     beyond: frozenset[str] = frozenset()
+    patients: set[str] = field(default_factory=set)
+    answered: list[str] = field(default_factory=list)
+    fault: FaultKind | None = None
 
     def add(self, table: Table, **values: Any) -> None:
         self.rows.setdefault(table, []).append({"client": self.incoming.client, **values})
@@ -150,6 +157,7 @@ class Draft:
     def write(self, connection: Connection) -> None:
         """Writes everything. Raises :class:`Overtaken` when a version that was read has been replaced meanwhile."""
         forget_tokens(connection, [change.id for change in self.replacements if change.table is not tables.task])
+        add_event(self, connection)
         insert_all(connection, self.rows)  # first of all the text received, which the others refer to
         for change in sorted(self.replacements, key=lambda one: one.id):
             kept = replace_version(

@@ -18,7 +18,7 @@ from referral_service.intake.rows import add_key, add_ledger
 from referral_service.intake.site import Answer, Became, failed, is_failed, type_and_id
 from referral_service.issues import FaultKind, Issue, error, information
 from referral_service.referral import Disposition
-from referral_service.store import lookups
+from referral_service.store import audit, lookups
 
 REJECTIONS = frozenset({"not-active", "do-not-perform", "intent-option", "not-dystonia"})
 """Issue rules that are a decision on a referral (rejected), not a fault in it (refused)."""
@@ -85,10 +85,22 @@ def write(course: Course) -> None:
     for place, ordinal in course.ordinals.items():
         _count_if_not_taken(course, place, ordinal)
     result = _result(course)
+    _tell_auditors(course)
     course.draft.add_received(result, keep_body=result != "replay", answers=remembered(course))
     if course.incoming.idempotency_key and any(one.became is Became.CREATED for one in course.referral_answers()):
         add_key(course.draft, "idempotency", course.incoming.idempotency_key, course.request_hash(), None)
     course.draft.write(course.connection)
+
+
+def _tell_auditors(course: Course) -> None:
+    """What is given back although nothing of it is written, and a sole resource that is not taken."""
+    standing = (Became.REPLAYED, Became.UNCHANGED)
+    answers = course.answers.values()
+    course.draft.answered = [f"{one.type}/{one.id}" for one in answers if one.became in standing and one.id]
+    ids = [type_and_id(one)[1] for one in course.draft.answered if one.startswith("ServiceRequest/")]
+    course.draft.patients |= audit.patients_of(course.connection, ids) if ids else set()
+    if not course.envelope.is_bundle:
+        course.draft.fault = course.answers[0].fault
 
 
 def _count_if_not_taken(course: Course, place: int, ordinal: int) -> None:

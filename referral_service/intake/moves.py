@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from referral_service.fhir.audit import Access
 from referral_service.fhir.bundle import Envelope, Resource
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import moves as written
@@ -40,6 +41,7 @@ class Move:
     expected_version: int | None
     at: datetime
     request_id: str
+    access: Access | None = None
 
 
 def act(
@@ -51,13 +53,14 @@ def act(
     fields: Fields,
     at: datetime,
     request_id: str,
+    access: Access | None = None,
 ) -> Answer:
     """One named move (``worklist.ACTIONS``) with what it takes (``worklist.Takes``); the Task as it then stands.
 
     A field that is empty, as forms send them, counts as not given. The answer's ``fault`` tells why nothing was
     changed: not found, forbidden, a stale version, or a rule of the table; its issues say what may be done now.
     """
-    move = Move(site, actor, task_id, expected_version, at, request_id)
+    move = Move(site, actor, task_id, expected_version, at, request_id, access)
     given = {name: value.strip() for name, value in fields.items() if value.strip()}
     return _make(move, lambda _: Proposal([(action_code, given)]))
 
@@ -168,8 +171,10 @@ def _as_sent(proposal: Proposal, task: Moving) -> Resource:
 
 
 def _written(connection: Connection, move: Move, task: Moving, referral: Row) -> Answer:
-    incoming = Incoming(task.row["client"], "task", move.request_id, b"", move.at)
-    draft = Draft(move.site, incoming, Envelope({"resourceType": "Task"}), Known())
+    incoming = Incoming(task.row["client"], "task", move.request_id, b"", move.at, access=move.access)
+    draft = Draft(
+        move.site, incoming, Envelope({"resourceType": "Task"}), Known(), patients={task.row["patient_id"]} - {None}
+    )
     if any(code in CORRECTING for code, _ in task.steps):
         correct(connection, draft, task, referral, move.actor)
     stamp = applying.write(draft, task, move.actor)

@@ -33,6 +33,7 @@ def refuse(site: Site, incoming: Incoming, reading: Reading) -> Answer:
     """Keeps the text and adds a ledger row for each referral that can be made out in it, one when none can."""
     decision = refusal(site, incoming.body, reading.faults)
     draft = Draft(site, incoming, Envelope(_EMPTY), Known())
+    draft.fault = FaultKind.INVALID
     draft.add_received("decided")
     resources = readable_referrals(reading.payload)
     placers = [placer_if_readable(resource) for resource in resources] or [None]

@@ -37,10 +37,12 @@ def replay_of_request(course: Course) -> Received | None:
         return None
     if key.content_hash != course.request_hash():
         words = "This Idempotency-Key was used before for another request."
+        course.draft.fault = FaultKind.CONFLICT
         course.draft.add_received("conflict")
         course.draft.write(course.connection)
         return Received((), failed(FaultKind.CONFLICT, error("conflict", "key-reused", words)))
     before = orjson.loads(lookups.received_answers(course.connection, key.received_id) or "[]")
+    course.draft.answered = [one for one in before if isinstance(one, str)]
     course.draft.add_received("replay", keep_body=False, answers=before)
     course.draft.write(course.connection)
     first = Before(before)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from referral_service.coding.concepts import Vocabulary
+from referral_service.fhir.audit import Access
 from referral_service.fhir.bundle import Resource
 from referral_service.issues import FaultKind, Issue
 from referral_service.policy import Policy
@@ -27,6 +29,10 @@ class Site:
     code_versions: Mapping[str, str]
     public_url: str
     package_version: str
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.public_url).hostname or self.public_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,8 @@ class Incoming:
     ``put_to`` is the relative address that a bare resource was PUT to, ``is_update`` that it is here already;
     ``if_match`` the ETag of the version that it is to replace; ``by`` who entered it by hand, ``taking`` what was
     not taken before and is taken in with it. ``allows`` tells whether the sender may create (``c``) or update (``u``)
-    a type; ``queues`` are those whose referrals it sees beside its own.
+    a type; ``queues`` are those whose referrals it sees beside its own; ``access`` what the audit trail has to know of
+    the caller, None when the service does it by itself.
     """
 
     client: str
@@ -67,6 +74,7 @@ class Incoming:
     taking: Taking | None = None
     allows: Callable[[str, str], bool] = _everything
     queues: frozenset[Queue] = frozenset()
+    access: Access | None = None
 
     @property
     def instant(self) -> str:

@@ -6,7 +6,7 @@ of one process take turns at a lock rather than at the database's busy handler, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +19,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-__all__ = ["Connection", "Store", "Table", "instant", "open_store", "sqlite_file"]
+__all__ = ["Connection", "Store", "Table", "instant", "open_store", "sqlite_file", "when_durable"]
 
 BUSY_SECONDS = 10
+_TOLD = "told when durable"
 _QUIET: dict[str, Any] = {"hide_parameters": True}
 """No log and no exception of the database's shows the values of a statement, which are patients' data."""
 UNUSABLE: tuple[type[Exception], ...] = (ArgumentError, DBAPIError, ValueError)
@@ -44,12 +45,22 @@ class Store:
             yield connection
 
     @contextmanager
+    def at_one_moment(self) -> Iterator[Connection]:
+        """Reads that see the database as it was at the first of them, whatever is written meanwhile."""
+        with self.engine.connect() as connection:
+            # SQLite reads like this by itself (https://www.sqlite.org/isolation.html).
+            yield connection.execution_options(isolation_level="REPEATABLE READ") if self.is_shared else connection
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, durable when the block has ended; rolled back whole when the block raises."""
         with self.turn, self.engine.connect() as connection:
             connection.execution_options(writes=True)
+            connection.info.pop(_TOLD, None)
             with connection.begin():
                 yield connection
+            for tell in connection.info.pop(_TOLD, ()):
+                tell()
 
     @contextmanager
     def listening(self) -> Iterator[Connection]:
@@ -69,6 +80,11 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def when_durable(connection: Connection, tell: Callable[[], None]) -> None:
+    """Calls ``tell`` once the transaction of :meth:`Store.writing` is committed; never when it is rolled back."""
+    connection.info.setdefault(_TOLD, []).append(tell)
 
 
 def instant(at: datetime) -> str:

@@ -16,7 +16,7 @@ from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import worklist
 from referral_service.web import one_referral
 from referral_service.web.forms import check_form, field
-from referral_service.web.http import STATUS, actor, now, site
+from referral_service.web.http import STATUS, access, actor, now, site
 from referral_service.web.present.acting import Typed, faults_of, moment_of
 from referral_service.worklist import Action, Takes
 from referral_service.worklist.actions import BY_CODE
@@ -43,7 +43,7 @@ def do(identity: str, code: str) -> Response | tuple[str, int]:
     if faults:
         shown = {name: _CONTROL.sub("\ufffd", text) for name, text in typed.items()}
         return _again(identity, Typed(code, shown, faults), FaultKind.BUSINESS_RULE)
-    answer = act(site(), actor(), row["task_id"], int(version), code, fields, now(), g.request_id)
+    answer = act(site(), actor(), row["task_id"], int(version), code, fields, now(), g.request_id, access())
     if answer.fault is None:
         return redirect(one_referral.address(identity, done=answer.version), 303)
     if answer.fault is FaultKind.PRECONDITION:

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import alerts
 from referral_service.store.alerts import Place
+from referral_service.web.auditing import listed, written_with
 from referral_service.web.forms import check_form, field
 from referral_service.web.frame import frame, now
 from referral_service.web.http import now as clock
@@ -33,6 +34,7 @@ def show_alerts() -> str:
         rows = alerts.open_alerts(connection, queues_seen(), after, PAGE + 1)
         ended = alerts.latest_acknowledged(connection, queues_seen(), LATEST) if after is None else []
         around = frame(connection, "alerts", now())
+    listed(())
     shown, latest = ([alert.shown(row, around["now"], site().policy) for row in some] for some in (rows[:PAGE], ended))
     last = rows[PAGE - 1] if len(rows) > PAGE else None
     following = f"{last['at']}~{last['id']}" if last else None
@@ -50,6 +52,7 @@ def acknowledge(alert_id: str) -> Response:
         if row is None or (row["queue"] and row["queue"] not in queues_seen()):
             raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such alert."))
         alerts.acknowledge(connection, alert_id, person(), clock())
+        written_with(connection, row["referral_id"])
     if field("back") != "about":
         return redirect(url_for("alerts.show_alerts"), 303)
     if row["referral_id"] is None:

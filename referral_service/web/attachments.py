@@ -21,6 +21,7 @@ from referral_service.referral import Queue
 from referral_service.store import attached as stored
 from referral_service.store import worklist
 from referral_service.store.worklist import Reader, Row
+from referral_service.web.auditing import audited
 from referral_service.web.frame import parsed
 from referral_service.web.http import actor, site
 from referral_service.web.present.people import concept
@@ -142,6 +143,7 @@ def download(identity: str, key: str) -> Response:
     file = next((one for one in files if one.key == key and one.data is not None), None)
     if file is None:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such attachment."))
+    audited([f"ServiceRequest/{identity}"], [row["patient_id"]] if row is not None else [])
     kind = file.media_type if _SAFE_TYPE.fullmatch(file.media_type) else "application/octet-stream"
     response = Response(file.data, content_type=kind)
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"

@@ -14,10 +14,11 @@ from referral_service.referral import Queue
 from referral_service.store import worklist as stored
 from referral_service.store.worklist import Reader, Row
 from referral_service.web import worklist
+from referral_service.web.auditing import audited
 from referral_service.web.forms import check_form
 from referral_service.web.frame import known_for
 from referral_service.web.frame import now as page_now
-from referral_service.web.http import actor, now, site
+from referral_service.web.http import access, actor, now, site
 from referral_service.web.present import queue, timeline
 from referral_service.web.present.timeline import Event
 from referral_service.web.worklist.choices import BULK
@@ -52,12 +53,13 @@ def do(move: str) -> str:
 
 
 def _moved(code: str, task_id: str, version: int) -> bool:
-    answer = act(site(), actor(), task_id, version, code, {}, now(), g.request_id)
+    answer = act(site(), actor(), task_id, version, code, {}, now(), g.request_id, access())
     return answer.fault is None
 
 
 def _not_done(connection: Reader, task_ids: Iterable[str]) -> list[NotDone]:
     rows = [row for row in stored.of_tasks(connection, task_ids) if actor().sees(Queue(row["queue"]), row["client"])]
+    audited((), [row["patient_id"] for row in rows])
     known, at, policy = known_for(connection, queue.wanted(rows)), page_now(), site().policy
     return [NotDone(queue.line(row, known, at, policy), _last(connection, row)) for row in rows]
 

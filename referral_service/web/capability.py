@@ -75,7 +75,7 @@ def _security(token: str) -> dict[str, Any]:
 def _resources() -> list[dict[str, Any]]:
     from referral_service.web.reading import READABLE
 
-    return [_resource(kind) for kind in (*READABLE, "HealthcareService", *KINDS)]
+    return [_resource(kind) for kind in (*READABLE, "HealthcareService", "AuditEvent", *KINDS)]
 
 
 def _resource(kind: str) -> dict[str, Any]:
@@ -88,7 +88,10 @@ def _resource(kind: str) -> dict[str, Any]:
     if search:
         interactions.append("search-type")
     resource: dict[str, Any] = {"type": kind, "interaction": [{"code": code} for code in interactions]}
-    resource |= {"versioning": "versioned", "conditionalCreate": "create" in interactions}
+    resource |= {
+        "versioning": "no-version" if kind == "AuditEvent" else "versioned",
+        "conditionalCreate": "create" in interactions,
+    }
     if search:
         resource["searchParam"] = search
     for name, paths in (("searchInclude", INCLUDES), ("searchRevInclude", REVINCLUDES)):

@@ -26,6 +26,7 @@ from referral_service.issues import FaultKind
 from referral_service.referral import Decision, DecisionInput, Disposition, PatientFacts, Priority
 from referral_service.store import nottaken as stored
 from referral_service.web import http, one_referral
+from referral_service.web.auditing import listed
 from referral_service.web.fields import MEGABYTE, Faults, attached, entered_fields, faults_of, limit, within_limits
 from referral_service.web.forms import check_form, field
 from referral_service.web.frame import frame, now
@@ -82,6 +83,8 @@ def show_form() -> Any:
     source = _source(request.args.get("source"))
     if source is not None and source.referral_id:
         return redirect(one_referral.address(source.referral_id), 303)
+    if source is not None:
+        listed((), (), f"not-taken/{source.received_id}")
     entered = prefilled(source.body, source.position) if source is not None and source.body else Entered()
     return _page(Form(within_limits(entered), None, str(uuid4()), source))
 
@@ -194,6 +197,7 @@ def _incoming(filled: Filled, key: str, source: Source | None) -> Incoming:
         idempotency_key=key,
         by=actor(),
         taking=taking,
+        access=http.access(),
     )
 
 

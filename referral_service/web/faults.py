@@ -15,6 +15,7 @@ from referral_service.web.http import (
     check_accept,
     fault_response,
     give_ids,
+    note_fault,
     refuse_nul,
     retry_later,
     site,
@@ -113,5 +114,6 @@ def _unforeseen(problem: Exception) -> Response:
 def _answer(kind: FaultKind, *issues: Issue) -> Response:
     if _is_fhir():
         return fault_response(kind, issues)
+    note_fault(kind)
     words = " ".join(issue.diagnostics for issue in issues)
     return retry_later(Response(render_template("fault.html", words=words), STATUS[kind]))

@@ -9,6 +9,7 @@ from referral_service.access.callers import ANYONE, Caller, Kind
 from referral_service.access.scopes import Need
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.web import sessions
+from referral_service.web.auditing import begin
 from referral_service.web.bearer import bearer
 from referral_service.web.http import allows, gate, limiter
 from referral_service.web.rules import RULES, Rule
@@ -40,6 +41,7 @@ def check() -> Response | None:
         return _to_sign_in()
     g.caller = caller
     _count_known(caller)
+    begin(caller)
     _judge(caller, rule)
     return None
 

@@ -19,11 +19,12 @@ from referral_service.access.callers import Caller, Kind
 from referral_service.access.gate import Gate
 from referral_service.access.scopes import Need
 from referral_service.fhir import writer
+from referral_service.fhir.audit import Access
 from referral_service.intake import Answer, Became, Incoming, Site
 from referral_service.issues import Fault, FaultKind, Issue, error
+from referral_service.referral import Queue
 from referral_service.store.sight import Sight, sight_of
 from referral_service.web.limits import Limiter
-from referral_service.referral import Queue
 from referral_service.worklist import Actor
 
 FHIR_JSON = "application/fhir+json"
@@ -79,6 +80,12 @@ def limiter() -> Limiter:
 def caller() -> Caller:
     """Who calls, as the guard has found."""
     found: Caller = g.caller
+    return found
+
+
+def access() -> Access:
+    """What the audit trail has to know of this request."""
+    found: Access = g.access
     return found
 
 
@@ -161,6 +168,7 @@ def incoming(door: str, limit: int) -> Incoming:
         if_match=request.headers.get("If-Match"),
         allows=allows,
         queues=sight().queues,
+        access=access(),
     )
 
 
@@ -222,6 +230,7 @@ def _challenge(issues: Iterable[Issue]) -> str:
 
 
 def fault_response(kind: FaultKind, issues: Sequence[Issue]) -> Response:
+    note_fault(kind)
     response = fhir_response(writer.outcome(issues), STATUS[kind])
     if kind is FaultKind.LOGIN:
         response.headers["WWW-Authenticate"] = _challenge(issues)
@@ -238,6 +247,9 @@ def retry_later(response: Response) -> Response:
     return response
 
 
+def note_fault(kind: FaultKind) -> None:
+    """Why the request is not granted, in one word, for the event that it leaves in the audit trail."""
+    g.fault = kind.value
 
 
 def answer_response(answer: Answer) -> Response:

@@ -13,9 +13,11 @@ from referral_service.intake.conditions import version_of
 from referral_service.intake.moves import Move, act, actions_of, patch_task, put_task
 from referral_service.intake.reading import validated
 from referral_service.issues import Fault, FaultKind, error, errors_of
+from referral_service.web.auditing import audited_rows
 from referral_service.web.http import (
     JSON_PATCH,
     RESOURCE_BYTES,
+    access,
     actor,
     answer_response,
     body_of,
@@ -50,6 +52,7 @@ def actions(identity: str) -> Response:
     if found is None:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such Task."))
     task, allowed = found
+    audited_rows("Task", [task.row])
     parameters: list[dict[str, Any]] = [
         {"name": "version", "valueString": str(task.row["version"])},
         {"name": "status", "valueCode": task.position.status},
@@ -83,11 +86,13 @@ def undo(identity: str) -> Response:
     given = orjson.loads(body.removeprefix(b"\xef\xbb\xbf")).get("parameter", [])
     reason = next((one.get("valueString", "") for one in given if one["name"] == "reason"), "")
     version = _version() if "If-Match" in request.headers else None
-    return answer_response(act(site(), actor(), identity, version, "undo", {"comment": reason}, now(), g.request_id))
+    return answer_response(
+        act(site(), actor(), identity, version, "undo", {"comment": reason}, now(), g.request_id, access())
+    )
 
 
 def _move(identity: str) -> Move:
-    return Move(site(), actor(), identity, _version(), now(), g.request_id)
+    return Move(site(), actor(), identity, _version(), now(), g.request_id, access())
 
 
 def _version() -> int:

@@ -18,11 +18,12 @@ from referral_service.intake import Answer, Incoming, Taking, take_in
 from referral_service.intake.site import is_failed
 from referral_service.intake.taking import is_readable
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.store import alerts
+from referral_service.store import alerts, audit
 from referral_service.store import nottaken as stored
 from referral_service.store.engine import instant
 from referral_service.store.nottaken import TAKEN_IN, Filters, Place
 from referral_service.web import http, one_referral
+from referral_service.web.auditing import listed
 from referral_service.web.exporting import csv_response, not_taken
 from referral_service.web.forms import check_form, field
 from referral_service.web.frame import frame, now
@@ -60,11 +61,13 @@ def _list(asked: Any, words: str) -> str | Response:
     filters, after = _filters(chosen), _place(asked.get("after") or None)
     matches = (lambda body: nottaken.holds(body, words)) if words else None
     if asked.get("as") == "csv":
+        listed(())
         return csv_response("not-taken", not_taken(_all(filters, matches)))
     with site().store.reading() as connection:
         rows = stored.page(connection, filters, after, PAGE + 1, matches)
         choices = stored.choices(connection)
         around = frame(connection, "not-taken", now())
+    listed(())
     return render_template(
         "not_taken.html",
         **around,
@@ -126,6 +129,7 @@ def _one(received_id: str, problem: dict[str, Any]) -> str:
         around = frame(connection, "not-taken", now())
     if not rows:
         raise not_found("Nothing of this kind was received.")
+    _tell_auditors(received_id, rows)
     readable = [body is not None and is_readable(body, row["position"], row["placer"]) for row in rows]
     return render_template(
         "one_not_taken.html",
@@ -139,6 +143,14 @@ def _one(received_id: str, problem: dict[str, Any]) -> str:
     )
 
 
+def _tell_auditors(received_id: str, rows: list[stored.Row]) -> None:
+    """A text that was not taken is no resource and names nobody who is known here, unless it was taken in since."""
+    referrals = [row["referral_id"] for row in rows if row["referral_id"]]
+    with site().store.reading() as connection:
+        patients = audit.patients_of(connection, referrals)
+    listed(sorted(patients), (), f"not-taken/{received_id}")
+
+
 @blueprint.get("/<received_id>/text")
 def show_text(received_id: str) -> Response:
     """The text received, byte for byte, and never as anything that a browser would run."""
@@ -147,6 +159,7 @@ def show_text(received_id: str) -> Response:
         rows, body = stored.of_request(connection, received_id)
     if not rows or body is None:
         raise not_found("There is no such text, or it is no longer kept.")
+    _tell_auditors(received_id, rows)
     return Response(body, content_type="text/plain; charset=utf-8")
 
 
@@ -178,7 +191,7 @@ def _not_taken_in(received_id: str, position: int, reason: str, answer: Answer) 
 
 def _by_hand() -> Incoming:
     """The request of whoever sits at the page; its text and client are those of what is taken in."""
-    return Incoming(client(), "page", http.request_id(), b"", http.now(), by=actor())
+    return Incoming(client(), "page", http.request_id(), b"", http.now(), by=actor(), access=http.access())
 
 
 def _taking(received_id: str, position: int, reason: str) -> Taking:

@@ -14,6 +14,7 @@ from referral_service.referral import Queue
 from referral_service.store import alerts, listing, lookups, worklist
 from referral_service.store.worklist import Reader, Row
 from referral_service.web.attachments import files_of
+from referral_service.web.auditing import audited
 from referral_service.web.frame import CLOSED, frame, known_for, now, parsed
 from referral_service.web.http import actor, queues_seen, site
 from referral_service.web.present import acting, alert, decision, evidence, nottaken, queue, referral, timeline, words
@@ -40,6 +41,7 @@ def page(identity: str, typed: Typed | None = None, *, seen: int | None = None, 
     with site().store.reading() as connection:
         row = worklist.one_referral(connection, identity)
         assert row is not None
+        audited([f"ServiceRequest/{identity}"], [row["patient_id"]])
         changes = worklist.timeline(connection, row["task_id"])
         raised = alerts.of_referral(connection, identity)
         people = listing.assignees(connection, queues_seen())

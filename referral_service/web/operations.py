@@ -11,8 +11,9 @@ from referral_service.fhir import writer
 from referral_service.intake import preview
 from referral_service.intake.reading import validated
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.store import ledger, lookups
+from referral_service.store import audit, ledger, lookups
 from referral_service.store.sight import sees_whole_request
+from referral_service.web.auditing import audited
 from referral_service.web.guard import forbidden
 from referral_service.web.http import (
     BUNDLE_BYTES,
@@ -76,6 +77,9 @@ def receipt() -> Response:
         found = ledger.receipts(connection, client(), request_id=request_id, placer=identifier)
     if not found:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "Nothing was received under that name."))
+    referrals = [one["referral_id"] for one in found if one["referral_id"]]
+    with site().store.reading() as connection:
+        audited([f"ServiceRequest/{one}" for one in referrals], sorted(audit.patients_of(connection, referrals)))
     return fhir_response({"resourceType": "Parameters", "parameter": [_receipt(one) for one in found]})
 
 

@@ -11,6 +11,7 @@ from referral_service.store import listing
 from referral_service.store import overview as stored
 from referral_service.store.engine import instant
 from referral_service.web import exporting
+from referral_service.web.auditing import listed, record_listed
 from referral_service.web.exporting import csv_response
 from referral_service.web.frame import ALL, frame, known_for, now
 from referral_service.web.http import person, queues_seen, site
@@ -62,6 +63,7 @@ def export_list() -> Response:
     """A list of the worklist as a file, through the same filters and in the same order as on its page."""
     given = {name: value for name, value in request.args.items() if name != "after"}
     asked = read(given, queues_seen(), ALL)
+    listed(())
     return csv_response(asked.name, exporting.worklist(_lines(asked)))
 
 
@@ -73,6 +75,7 @@ def _lines(asked: Asked) -> Iterator[queue.Line]:
         wanted = listing_of(asked, at.today, policy, person(), names)
         while True:
             rows, _ = listing.page(connection, wanted, after, _BATCH)
+            record_listed([row["patient_id"] for row in rows])
             known = known_for(connection, queue.wanted(rows))
             yield from (queue.line(row, known, at, policy) for row in rows)
             if len(rows) < _BATCH:

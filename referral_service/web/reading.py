@@ -13,6 +13,7 @@ from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.referral import Queue
 from referral_service.store import lookups
 from referral_service.store.sight import seen
+from referral_service.web.auditing import audited_rows
 from referral_service.web.http import FHIR_JSON, fhir_base, fhir_response, sight, site, version_headers
 
 blueprint = Blueprint("reading", __name__, url_prefix="/fhir")
@@ -79,6 +80,7 @@ def current(kind: str, identity: str) -> Any:
         row = seen(connection, sight(), kind, identity)
     if row is None:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", f"There is no such {kind}."))
+    audited_rows(kind, [row])
     return row
 
 

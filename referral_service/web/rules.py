@@ -9,6 +9,7 @@ from referral_service.worklist import Role
 
 COORDINATING = frozenset({Role.COORDINATOR, Role.LEAD})
 LEADING = frozenset({Role.LEAD})
+AUDITING = frozenset({Role.AUDITOR})
 LOOKING_AT_INPUT = frozenset({Role.COORDINATOR, Role.LEAD, Role.INTEGRATOR})
 PEOPLE = frozenset({Role.COORDINATOR, Role.LEAD, Role.AUDITOR, Role.INTEGRATOR})
 NOBODY: frozenset[Role] = frozenset()
@@ -28,6 +29,7 @@ class Rule:
 PUBLIC = Rule(is_public=True)
 _PAGE = Rule(roles=COORDINATING)
 _READ = Rule("{kind}.r", COORDINATING)
+_AUDIT = Rule(roles=AUDITING)
 
 RULES: Mapping[str, Rule] = {
     "static": PUBLIC,
@@ -85,6 +87,11 @@ RULES: Mapping[str, Rule] = {
     "signing.show_account": Rule(roles=PEOPLE),
     "openid.begin": PUBLIC,
     "openid.back": PUBLIC,
+    "auditor.search_by_url": _AUDIT,
+    "auditor.search_by_form": _AUDIT,
+    "auditor.read": _AUDIT,
+    "trail.show": _AUDIT,
+    "trail.show_patient": _AUDIT,
     "overview.show_overview": Rule(roles=LEADING),
     "overview.export_table": Rule(roles=LEADING),
     "overview.export_list": _PAGE,

@@ -16,25 +16,34 @@ from referral_service.issues import Fault, FaultKind, error
 from referral_service.store.engine import Connection
 from referral_service.store.lookups import known
 from referral_service.store.search import search
+from referral_service.web.auditing import listed
 from referral_service.web.guard import check_scope
 from referral_service.web.http import fhir_base, fhir_response, prefers, sight, site
 
 blueprint = Blueprint("searching", __name__, url_prefix="/fhir")
-_KIND = "<any({}):kind>".format(", ".join(sorted(PARAMETERS)))
+_KIND = "<any({}):kind>".format(", ".join(sorted(PARAMETERS.keys() - {"AuditEvent"})))
 
 
 @blueprint.get(f"/{_KIND}")
 def by_url(kind: str) -> Response:
-    return _search(kind, _decoded(request.query_string))
+    return _search(kind, url_parameters())
 
 
 @blueprint.post(f"/{_KIND}/_search")
 def by_form(kind: str) -> Response:
     """Names and identifiers need not stand in a URL: the form counts together with what the URL says."""
+    return _search(kind, form_parameters())
+
+
+def url_parameters() -> list[tuple[str, str]]:
+    return _decoded(request.query_string)
+
+
+def form_parameters() -> list[tuple[str, str]]:
     if request.mimetype not in ("application/x-www-form-urlencoded", ""):
         words = "Send a search as application/x-www-form-urlencoded."
         raise Fault(FaultKind.MEDIA_TYPE, error("not-supported", "media-type", words))
-    return _search(kind, [*_decoded(request.query_string), *_decoded(request.get_data(cache=False))])
+    return [*url_parameters(), *_decoded(request.get_data(cache=False))]
 
 
 def _decoded(text: bytes) -> list[tuple[str, str]]:
@@ -50,9 +59,12 @@ def _search(kind: str, parameters: list[tuple[str, str]]) -> Response:
     if isinstance(query, tuple):
         raise Fault(FaultKind.INVALID, *query)
     _check_included(query)
+    found: set[str] = set()
     with site().store.reading() as connection:
         resolve = partial(_ours, connection)
-        return fhir_response(search(connection, sight(), query, base_url=fhir_base(), resolve=resolve))
+        bundle = search(connection, sight(), query, base_url=fhir_base(), resolve=resolve, patients=found)
+    listed(sorted(found), parameters, kind)
+    return fhir_response(bundle)
 
 
 def _check_included(query: SearchQuery) -> None:

@@ -27,7 +27,7 @@ from referral_service.web.rules import RULES
 POLLS = frozenset({"worklist.refresh", "worklist.refresh_found"})
 """What pages ask for by themselves; nobody need sit before them."""
 
-_HOMES = ("worklist.show", "not_taken.show_list", "signing.show_account")
+_HOMES = ("worklist.show", "not_taken.show_list", "trail.show", "signing.show_account")
 _SESSION, _SEEN, _TOKEN = "session", "seen", "token"
 
 

@@ -26,7 +26,7 @@ def test_an_upgrade_of_what_is_up_to_date_changes_nothing(store: Store) -> None:
 
 def test_a_database_that_was_never_migrated_is_refused_with_the_way_on(tmp_path: Path) -> None:
     empty = open_store(f"sqlite:///{tmp_path / 'empty.db'}")
-    with pytest.raises(SchemaError, match="at version none, this program needs 0001: run db upgrade"):
+    with pytest.raises(SchemaError, match="at version none, this program needs 0002: run db upgrade"):
         check(empty)
     empty.close()
 

@@ -27,6 +27,7 @@ class Parameter:
 
 _ACTORS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
 _SUBJECTS = ("Patient", "Group", "Location", "Device")
+_NAMED = ("Patient", "ServiceRequest", "Task", "Condition", "Observation", "DocumentReference", "Binary", "Provenance")
 _ID = Parameter(ParameterType.TOKEN)
 _UPDATED = Parameter(ParameterType.DATE)
 _CHAINED = Parameter(ParameterType.TOKEN)
@@ -83,7 +84,17 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = {
         "family": _STRING,
         "given": _STRING,
     },
+    "AuditEvent": {
+        "_id": _ID,
+        "date": Parameter(ParameterType.DATE),
+        "agent": Parameter(ParameterType.TOKEN, frozenset({"identifier"})),
+        "patient": Parameter(ParameterType.REFERENCE, frozenset({"Patient"}), ("Patient",)),
+        "entity": Parameter(ParameterType.REFERENCE, frozenset(_NAMED), _NAMED),
+        "action": _ID,
+        "outcome": _ID,
+    },
 }
+"""``agent`` of an AuditEvent is asked for by the identifier of who it was, for nobody who calls is a resource here."""
 
 SAME = {"patient:Patient.identifier": "patient.identifier"}
 """The same chain with its type said, which is only needed where there is a choice."""
@@ -94,6 +105,7 @@ SORTABLE: Mapping[str, frozenset[str]] = {
     ),
     "ServiceRequest": frozenset({"_id", "_lastUpdated", "status", "intent", "priority", "authored"}),
     "Patient": frozenset({"_id", "_lastUpdated", "birthdate", "family", "given"}),
+    "AuditEvent": frozenset(),
 }
 
 PRIVATE = frozenset({"birthdate", "family", "given"})
@@ -103,10 +115,12 @@ INCLUDES: Mapping[str, frozenset[str]] = {
     "Task": frozenset({"Task:focus", "Task:patient", "Task:owner"}),
     "ServiceRequest": frozenset({"ServiceRequest:subject", "ServiceRequest:patient"}),
     "Patient": frozenset(),
+    "AuditEvent": frozenset(),
 }
 
 REVINCLUDES: Mapping[str, frozenset[str]] = {
     "Task": frozenset(),
     "ServiceRequest": frozenset({"Task:focus"}),
     "Patient": frozenset(),
+    "AuditEvent": frozenset(),
 }

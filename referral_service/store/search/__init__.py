@@ -26,11 +26,20 @@ Text = tuple[str, str, str]
 _PATIENT_INCLUDES = frozenset({"Task:patient", "ServiceRequest:subject", "ServiceRequest:patient"})
 
 
-def search(connection: Connection, sight: Sight, query: SearchQuery, *, base_url: str, resolve: Resolve) -> bytes:
+def search(
+    connection: Connection,
+    sight: Sight,
+    query: SearchQuery,
+    *,
+    base_url: str,
+    resolve: Resolve,
+    patients: set[str] | None = None,
+) -> bytes:
     """The searchset Bundle as JSON, from the rows in sight alone.
 
     ``base_url`` is the address of ``/fhir`` without a slash at its end; ``resolve`` gives our reference
-    (``Patient/…``) for one by which the client knows its own resource, None when there is none.
+    (``Patient/…``) for one by which the client knows its own resource, None when there is none;
+    ``patients`` is filled with the ids of those whom the answer names.
     """
     scope = Scope(sight, base_url, resolve)
     if query.only_counts:
@@ -38,6 +47,8 @@ def search(connection: Connection, sight: Sight, query: SearchQuery, *, base_url
     statement = page_statement(scope, query, completed(connection, scope, query), query.count + 1)
     rows = connection.execute(statement).mappings().all()
     page, has_more = rows[: query.count], len(rows) > query.count
+    if patients is not None:
+        patients |= {row["id"] if query.kind == "Patient" else row["patient_id"] for row in page} - {None}
     entries = [
         _entry(base_url, (query.kind, row["id"], subset(row["content"], query.summary, query.elements)), "match")
         for row in page

@@ -8,6 +8,7 @@ keys and change numbers.
 
 from __future__ import annotations
 
+from referral_service.store.tables.audit import audit_entity, audit_event, audit_seal
 from referral_service.store.tables.columns import metadata
 from referral_service.store.tables.done import alert, correction, notice, status_change
 from referral_service.store.tables.kept import (
@@ -25,9 +26,9 @@ from referral_service.store.tables.kept import (
     task,
     token,
 )
-from referral_service.store.tables.systems import access_token, assertion_jti, client
 from referral_service.store.tables.limits import quota
 from referral_service.store.tables.people import person, session
+from referral_service.store.tables.systems import access_token, assertion_jti, client
 
 __all__ = [
     "LIST_ASSIGNEES",
@@ -37,6 +38,9 @@ __all__ = [
     "address",
     "alert",
     "assertion_jti",
+    "audit_entity",
+    "audit_event",
+    "audit_seal",
     "client",
     "correction",
     "history",
@@ -44,8 +48,8 @@ __all__ = [
     "list_index",
     "metadata",
     "notice",
-    "quota",
     "person",
+    "quota",
     "received",
     "request_key",
     "resource",

@@ -18,6 +18,7 @@ from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import listing, worklist
 from referral_service.store.listing import Stamp
 from referral_service.store.worklist import Reader
+from referral_service.web.auditing import listed
 from referral_service.web.frame import first_to_open, frame, kept, known_for, now, stamp
 from referral_service.web.http import person, queues_seen, site
 from referral_service.web.present import queue, words
@@ -115,6 +116,7 @@ def _list(connection: Reader, asked: Asked, at: Now, stamped: Stamp) -> dict[str
     wanted = listing_of(asked, at.today, site().policy, person(), names)
     after = place_of(asked.after, asked.sort) if asked.after else None
     rows, found = listing.page(connection, wanted, after, PAGE + 1)
+    listed([row["patient_id"] for row in rows[:PAGE]])
     known = known_for(connection, queue.wanted(rows[:PAGE]))
     return {
         **around,

@@ -26,6 +26,56 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_assertion_jti_expires"), "assertion_jti", ["expires"], unique=False)
     op.create_table(
+        "audit_entity",
+        sa.Column("event_id", sa.String(length=36), nullable=False),
+        sa.Column("reference", sa.String(length=128), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.PrimaryKeyConstraint("event_id", "reference", name=op.f("pk_audit_entity")),
+    )
+    op.create_index(
+        op.f("ix_audit_entity_reference_at_event_id"), "audit_entity", ["reference", "at", "event_id"], unique=False
+    )
+    op.create_table(
+        "audit_event",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=True),
+        sa.Column("hash", sa.String(length=64), nullable=True),
+        sa.Column("actor", sa.String(length=128), nullable=False),
+        sa.Column("actor_kind", sa.String(length=8), nullable=False),
+        sa.Column("network", sa.String(length=64), nullable=False),
+        sa.Column("request_id", sa.String(length=200), nullable=False),
+        sa.Column("action", sa.String(length=1), nullable=False),
+        sa.Column("outcome", sa.String(length=1), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.CheckConstraint("action IN ('C', 'R', 'U', 'D', 'E')", name=op.f("ck_audit_event_action")),
+        sa.CheckConstraint(
+            "actor_kind IN ('system', 'person', 'anyone', 'machine')", name=op.f("ck_audit_event_actor_kind")
+        ),
+        sa.CheckConstraint("outcome IN ('0', '4', '8')", name=op.f("ck_audit_event_outcome")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_event")),
+        sa.UniqueConstraint("sequence", name=op.f("uq_audit_event_sequence")),
+    )
+    op.create_index(op.f("ix_audit_event_actor_at_id"), "audit_event", ["actor", "at", "id"], unique=False)
+    op.create_index(op.f("ix_audit_event_at_id"), "audit_event", ["at", "id"], unique=False)
+    op.create_index(
+        "ix_audit_event_unsealed",
+        "audit_event",
+        ["at", "id"],
+        unique=False,
+        sqlite_where=sa.text("sequence IS NULL"),
+        postgresql_where=sa.text("sequence IS NULL"),
+    )
+    op.create_table(
+        "audit_seal",
+        sa.Column("batch", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("first", sa.Integer(), nullable=False),
+        sa.Column("last", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("sealed_at", sa.String(length=24), nullable=False),
+        sa.PrimaryKeyConstraint("batch", name=op.f("pk_audit_seal")),
+    )
+    op.create_table(
         "client",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=256), nullable=False),
@@ -55,6 +105,26 @@ def upgrade() -> None:
         sa.Column("decision_input", sa.Text(), nullable=True),
         sa.Column("received_id", sa.String(length=36), nullable=True),
         sa.PrimaryKeyConstraint("id", "version", name=op.f("pk_history")),
+    )
+    op.create_table(
+        "person",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("user_name", sa.String(length=64), nullable=True),
+        sa.Column("shown_name", sa.String(length=128), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("queues", sa.String(length=256), nullable=False),
+        sa.Column("password_hash", sa.String(length=256), nullable=True),
+        sa.Column("issuer", sa.String(length=512), nullable=True),
+        sa.Column("subject", sa.String(length=255), nullable=True),
+        sa.Column("added_at", sa.String(length=24), nullable=False),
+        sa.Column("disabled_at", sa.String(length=24), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("locked_until", sa.String(length=24), nullable=True),
+        sa.CheckConstraint("role IN ('coordinator', 'lead', 'auditor', 'integrator')", name=op.f("ck_person_role")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
+        sa.UniqueConstraint("issuer", "subject", name=op.f("uq_person_issuer_subject")),
+        sa.UniqueConstraint("shown_name", name=op.f("uq_person_shown_name")),
+        sa.UniqueConstraint("user_name", name=op.f("uq_person_user_name")),
     )
     op.create_table(
         "quota",
@@ -202,6 +272,16 @@ def upgrade() -> None:
         op.f("ix_service_request_client_patient_id"), "service_request", ["client", "patient_id"], unique=False
     )
     op.create_index(op.f("ix_service_request_last_updated_id"), "service_request", ["last_updated", "id"], unique=False)
+    op.create_table(
+        "session",
+        sa.Column("id", sa.String(length=43), nullable=False),
+        sa.Column("person_id", sa.String(length=36), nullable=False),
+        sa.Column("ends_at", sa.String(length=24), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_session_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_session")),
+    )
+    op.create_index(op.f("ix_session_ends_at"), "session", ["ends_at"], unique=False)
+    op.create_index(op.f("ix_session_person_id"), "session", ["person_id"], unique=False)
     op.create_table(
         "alert",
         sa.Column("id", sa.String(length=36), nullable=False),
