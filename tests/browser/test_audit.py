@@ -7,8 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
-from tests.browser.test_referral import arrive
-from tests.browser.test_worklist import LOOKS, WCAG
+from tests.browser.pages import LOOKS, WCAG, arrive
 from tests.serving import Server
 
 PAGES = ("/audit", "/audit?outcome=4&to=2020-01-01", "/audit?person=local")

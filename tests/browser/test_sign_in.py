@@ -16,7 +16,8 @@ from referral_service.policy import load_policy
 from referral_service.settings import from_environment
 from referral_service.store.engine import open_store
 from tests.browser.conftest import Open
-from tests.browser.test_worklist import LOOKS, WCAG, look_again
+from tests.browser.pages import LOOKS, WCAG
+from tests.browser.test_worklist import look_again
 from tests.serving import Server
 from tests.web.signing import PASSWORD, add_users
 

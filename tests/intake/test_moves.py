@@ -69,7 +69,7 @@ def where(caller: Caller, found: Resource) -> tuple[str, str]:
 def test_without_the_right_it_is_forbidden_and_nothing_changes(site: Site, caller: Caller) -> None:
     found = made(caller)
     auditor = Actor("aud", "Auditor", frozenset({Role.AUDITOR}), frozenset(Queue))
-    assert refused(move(site, found, "accept", auditor)) == (FaultKind.FORBIDDEN, ["forbidden"])
+    assert refused(move(site, found, "accept", auditor)) == (FaultKind.NOT_FOUND, ["not-found"])
     assert refused(move(site, found, "entered-in-error", COORDINATOR)) == (FaultKind.FORBIDDEN, ["forbidden"])
     assert caller.read(f"Task/{found['id']}") == found
 

@@ -24,6 +24,7 @@ PAGES_OF_COORDINATORS = {
     *("/referrals/x/do/x", "/referrals/x/files/x", "/do/x", "/not-taken/x/0/take-in"),
 }
 PAGES_OF_INPUT = {"/not-taken", "/not-taken/x", "/not-taken/x/text"}
+PAGES_OF_AUDITORS = {"/audit", "/audit/patients/x", "/fhir/AuditEvent", "/fhir/AuditEvent/x", "/fhir/AuditEvent/_search"}
 PAGES_OF_EVERYBODY = {"/account", "/sign-out", "/sign-out-everywhere"}
 READ_BY_COORDINATORS = {
     *("/fhir/Task", "/fhir/Task/x", "/fhir/Task/x/_history", "/fhir/Task/x/_history/0", "/fhir/Task/x/$actions"),
@@ -103,7 +104,7 @@ def test_each_role_is_let_in_where_its_rule_says_and_refused_everywhere_else(
         ("lead", PAGES_OF_LEADS | PAGES_OF_COORDINATORS | PAGES_OF_INPUT | PAGES_OF_EVERYBODY | READ_BY_COORDINATORS),
         ("coordinator", PAGES_OF_COORDINATORS | PAGES_OF_INPUT | PAGES_OF_EVERYBODY | READ_BY_COORDINATORS),
         ("integrator", PAGES_OF_INPUT | PAGES_OF_EVERYBODY),
-        ("auditor", PAGES_OF_EVERYBODY),
+        ("auditor", PAGES_OF_AUDITORS | PAGES_OF_EVERYBODY),
     ],
 )
 def test_the_rules_open_to_each_role_what_was_meant_for_it(
@@ -117,12 +118,13 @@ def test_the_rules_open_to_each_role_what_was_meant_for_it(
     assert found == opened
 
 
-def test_whoever_is_signed_in_only_reads_under_fhir(app_client: FlaskClient) -> None:
+def test_whoever_is_signed_in_only_reads_and_searches_under_fhir(app_client: FlaskClient) -> None:
     written = [
         rule.rule
         for rule in app_client.application.url_map.iter_rules()
         if rule.rule.startswith("/fhir")
         and RULES[rule.endpoint].roles
+        and not rule.rule.endswith("/_search")
         and not (rule.methods or set()) <= {"GET", "HEAD", "OPTIONS"}
     ]
     assert written == []

@@ -255,6 +255,8 @@ READS: dict[str, Case] = {
     "attachments.download": _page("GET", "referrals/{id}/files/1"),
     "not_taken.show_one": _page("GET", "not-taken/{id}"),
     "not_taken.show_text": _page("GET", "not-taken/{id}/text"),
+    "auditor.read": _get("AuditEvent/{id}"),
+    "trail.show_patient": _page("GET", "audit/patients/{id}"),
 }
 WRITES: dict[str, Case] = {
     "moving.put": _task("PUT"),
@@ -280,12 +282,15 @@ NO_RECORD = {
         "operations.validate",
     ),
     *("definitions.read", "definitions.search", "definitions.translate"),
+    *("token.issue", "token.configuration", "signing.show_form", "signing.sign_in", "signing.sign_out"),
+    *("signing.sign_out_everywhere", "signing.show_account", "openid.begin", "openid.back"),
 }
 """Routes that answer the same whatever records there are."""
 LISTS = {
     *("worklist.show", "worklist.find", "worklist.refresh", "worklist.refresh_found", "bulk.do"),
     *("alerts.show_alerts", "entering.show_form", "entering.enter", "not_taken.show_list", "not_taken.search_list"),
     *("overview.show_overview", "overview.export_table", "overview.export_list"),
+    *("auditor.search_by_url", "auditor.search_by_form", "trail.show"),
 }
 """Pages of lists, closed to systems."""
 

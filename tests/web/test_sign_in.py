@@ -51,7 +51,7 @@ def test_whoever_is_not_signed_in_is_led_to_sign_in_and_then_to_the_page_they_wa
 
 @pytest.mark.parametrize("user", USERS)
 def test_each_role_comes_to_a_page_it_may_open_and_reads_who_is_signed_in(browser: FlaskClient, user: str) -> None:
-    homes = {"coordinator": "/", "lead": "/", "integrator": "/not-taken", "auditor": "/account"}
+    homes = {"coordinator": "/", "lead": "/", "integrator": "/not-taken", "auditor": "/audit"}
     answer = sign_in(browser, user)
     assert answer.headers["Location"] == homes[user]
     page = browser.get(homes[user])
