@@ -169,7 +169,7 @@ def _as_sent(proposal: Proposal, task: Moving) -> Resource:
 def _written(connection: Connection, move: Move, task: Moving, referral: Row) -> Answer:
     incoming = Incoming(task.row["client"], "task", move.request_id, b"", move.at)
     draft = Draft(move.site, incoming, Envelope({"resourceType": "Task"}), Known())
-    if any(code in CORRECTING for code, _ in task.steps):
+    if any(step.code in CORRECTING for step in task.steps):
         correct(connection, draft, task, referral, move.actor)
     stamp = applying.write(draft, task, move.actor)
     if task.position.queue != task.row["queue"]:

@@ -24,6 +24,8 @@ BUSINESS_STATUSES = (
     *("appointment-moved", "did-not-attend", "seen"),
 )
 """The codes of ``CodeSystem/business-status``."""
+SET_BY_HAND = ("awaiting-appointment",)
+"""Those that no named move sets, nor the sender."""
 
 _ELEMENTS = {
     Takes.REASON: "Task.statusReason",
@@ -137,7 +139,7 @@ def _faults_of_value(
     if takes is Takes.QUEUE:
         return _one_of(value, [queue for queue in Queue if queue is not position.queue], "task-owner", takes)
     if takes is Takes.BUSINESS_STATUS:
-        return _one_of(value, BUSINESS_STATUSES, "code-not-in-value-set", takes)
+        return _one_of(value, SET_BY_HAND, "code-not-in-value-set", takes)
     if takes is Takes.CODE:
         return _one_of(value, codes, "task-code", takes)
     if takes is Takes.DATE:

@@ -29,14 +29,18 @@ ENDED = FINAL - {"entered-in-error"}
 NEEDS_REASON = frozenset({"rejected", "on-hold", "cancelled", "failed"})
 BEFORE_WORK = frozenset({"requested", "received", "accepted"})
 OPEN = frozenset(MOVES) - FINAL
+WISH = "cancellation-requested"
+QUESTION = "awaiting-information"
+"""Business statuses that stand over how far the work has come, as long as there is a wish to cancel or a question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a Task stands: what a move is judged from, and what it leads to.
 
-    ``came_from`` is the status before a hold or before an end, None elsewhere. ``is_withdrawn`` tells that the sender
-    has revoked the referral, ``client`` whose referral it is, ``is_paused`` that its clock stands still.
+    ``came_from`` is the status before a hold or before an end, None elsewhere. ``progress`` is the business status that
+    stands beneath a question or a wish to cancel. ``is_withdrawn`` tells that the sender has revoked the referral,
+    ``client`` whose referral it is, ``is_paused`` that its clock stands still.
     """
 
     status: str
@@ -45,6 +49,7 @@ class Position:
     client: str = ""
     assignee: str | None = None
     business_status: str | None = None
+    progress: str | None = None
     has_appointment: bool = False
     is_paused: bool = False
     is_withdrawn: bool = False
@@ -67,4 +72,4 @@ def position_on_cancel(current: Position) -> Position | None:
     counts_as = current.came_from if current.status == "on-hold" and current.came_from else current.status
     if counts_as in BEFORE_WORK:
         return replace(current, status="cancelled", came_from=counts_as)
-    return replace(current, business_status="cancellation-requested")
+    return replace(current, business_status=WISH)
