@@ -80,6 +80,7 @@ def position_of(row: Row, referral_status: str = "active", came_from: str | None
         has_appointment=row["appointment"] is not None,
         is_paused=row["paused_since"] is not None,
         is_withdrawn=referral_status in ("revoked", "entered-in-error"),
+        received_on=date.fromisoformat(row["authored_on"][:10]),
     )
 
 

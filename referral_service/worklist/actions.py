@@ -200,6 +200,8 @@ ACTIONS: tuple[Action, ...] = (
         "Mark as entered in error",
         frozenset(MOVES) - {"entered-in-error"},
         "entered-in-error",
+        required=_WITH_COMMENT,
+        optional=(),
         roles=LEADS,
     ),
     Action(

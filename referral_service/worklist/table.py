@@ -6,6 +6,7 @@ Statuses are FHIR's (https://hl7.org/fhir/R4/valueset-task-status.html); the dat
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 from referral_service.referral import Queue
 
@@ -40,7 +41,7 @@ class Position:
 
     ``came_from`` is the status before a hold or before an end, None elsewhere. ``progress`` is the business status that
     stands beneath a question or a wish to cancel. ``is_withdrawn`` tells that the sender has revoked the referral,
-    ``client`` whose referral it is, ``is_paused`` that its clock stands still.
+    ``client`` whose referral it is, ``is_paused`` that its clock stands still, ``received_on`` the day of receipt.
     """
 
     status: str
@@ -53,6 +54,7 @@ class Position:
     has_appointment: bool = False
     is_paused: bool = False
     is_withdrawn: bool = False
+    received_on: date | None = None
 
 
 def moves_from(position: Position) -> frozenset[str]:

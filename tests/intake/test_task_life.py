@@ -59,6 +59,7 @@ WORDS = {
     "set-business-status": {"business-status": "awaiting-appointment"},
     "pause-clock": {"comment": "Abroad."},
     "undo": {"comment": "Wrong click."},
+    "entered-in-error": {"comment": "Another patient's."},
     "comment": {"comment": "Rang the practice."},
     "correct-code": {"code": "G24.8", "comment": "Seen."},
     "confirm-birth-date": {"birth-date": "2019-05-01", "comment": "By telephone."},
