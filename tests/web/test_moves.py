@@ -506,3 +506,22 @@ def test_each_move_of_one_put_is_told(caller: Caller, site: Site) -> None:
         (2, 2, "assign", "accepted", "accepted", "Kim Rota", None),
         (2, 3, "comment", "accepted", "accepted", None, "Soon."),
     ]
+
+
+def test_a_put_that_reroutes_and_assigns_does_both(caller: Caller) -> None:
+    named = {"url": ASSIGNEE, "valueReference": {"display": "Kim Rota"}}
+    owner = {"reference": "HealthcareService/pediatric-neuromotor"}
+    moved = caller.move(task(caller, "accepted"), owner=owner, extension=[named], note=[{"text": "A child."}])
+    assert (moved.status_code, moved.json["owner"]["reference"]) == (200, owner["reference"])
+    assert (moved.json["extension"], moved.json["status"]) == ([named], "requested")
+
+
+def test_a_put_whose_moves_do_not_lead_where_it_wants_changes_nothing(caller: Caller) -> None:
+    found = caller.move(task(caller, "accepted"), extension=[on("2026-12-01")], businessStatus=None).json
+    moved = caller.move(found, extension=[on("2026-12-08")], businessStatus=business("awaiting-information"))
+    assert (moved.status_code, rules(moved.json)) == (422, [("task-move", "Task.businessStatus")])
+    assert caller.read(f"Task/{found['id']}") == found
+
+
+def on(date: str) -> Resource:
+    return {"url": APPOINTMENT, "valueDateTime": date}
