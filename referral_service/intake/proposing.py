@@ -74,6 +74,9 @@ def _fixed(task: Moving, wanted: Resource) -> list[Issue]:
         changed.append("extension")
     if not same(task.content.get("output", []), wanted.get("output", [])[: len(task.content.get("output", []))]):
         changed.append("output")
+    sent = {name: value for name, value in wanted.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+    if not all(same(value, task.content["meta"].get(name)) for name, value in sent.items()):
+        changed.append("meta")
     words = "This element of a Task is not changed by its users; notes and outputs are only added."
     found = [error("business-rule", "task-fixed-element", words, f"Task.{name}") for name in changed]
     if wanted.get("id") != task.row["id"]:

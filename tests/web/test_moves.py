@@ -525,3 +525,9 @@ def test_a_put_whose_moves_do_not_lead_where_it_wants_changes_nothing(caller: Ca
 
 def on(date: str) -> Resource:
     return {"url": APPOINTMENT, "valueDateTime": date}
+
+
+def test_a_tag_that_is_put_on_a_task_is_refused_and_not_dropped(caller: Caller) -> None:
+    found = task(caller)
+    tagged = caller.move(found, status="accepted", meta={**found["meta"], "tag": [{"code": "mine"}]})
+    assert (tagged.status_code, rules(tagged.json)) == (422, [("task-fixed-element", "Task.meta")])
