@@ -32,7 +32,8 @@ def likely(row: Row, policy: Policy) -> Proposed:
     if row["status"] in FINAL:
         return Proposed(("comment", "report", "undo"), filled)
     if _is_withdrawn(row):
-        return Proposed(("fail", "complete", "comment"), filled, "fail")
+        end = "fail" if row["status"] == "in-progress" else "cancel"
+        return Proposed((end, "complete", "comment"), filled, end)
     if row["queue"] == Queue.REVIEW and row["status"] != "on-hold":
         return _in_review(read_decision(row["decision"]), filled, policy)
     listed = _NEXT[row["status"]]
