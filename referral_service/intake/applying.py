@@ -17,7 +17,7 @@ from referral_service.intake.rows import add_change
 from referral_service.policy import Policy
 from referral_service.referral import Queue
 from referral_service.store import tables
-from referral_service.worklist import FINAL, NEEDS_REASON, Actor, Position, Takes
+from referral_service.worklist import FINAL, NEEDS_REASON, QUESTION, WISH, Actor, Position, Takes
 from referral_service.worklist.actions import BY_CODE, Action
 from referral_service.worklist.clock import Pause, business_days_after, paused_days
 
@@ -33,20 +33,32 @@ class BeforeEnd:
     held_from: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One move made, with where the Task stood before it and after."""
+
+    code: str
+    fields: Fields
+    before: Position
+    after: Position
+
+
 @dataclass(slots=True)
 class Moving:
     """A Task on its way to its next version.
 
     ``row`` is what stands in the database, ``content`` and ``position`` what becomes of it; ``steps`` the moves made,
-    ``columns`` what else changes. ``before_end`` is how it stood before it ended, for who takes the end back.
+    ``columns`` what else changes. ``before_end`` is how it stood before it ended, for who takes the end back;
+    ``dropped`` the date of an appointment that another queue does not keep.
     """
 
     row: Row
     content: Resource
     position: Position
     before_end: BeforeEnd | None = None
-    steps: list[tuple[str, Fields]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     columns: dict[str, Any] = field(default_factory=dict)
+    dropped: str | None = None
 
 
 def read_resource(text: str) -> Resource:
@@ -64,23 +76,23 @@ def position_of(row: Row, referral_status: str = "active", came_from: str | None
         client=row["client"],
         assignee=row["assignee"],
         business_status=row["business_status"],
+        progress=row["progress"],
         has_appointment=row["appointment"] is not None,
         is_paused=row["paused_since"] is not None,
         is_withdrawn=referral_status in ("revoked", "entered-in-error"),
+        received_on=date.fromisoformat(row["authored_on"][:10]),
     )
 
 
 def apply(task: Moving, code: str, fields: Fields, actor: Actor, at: str, today: date, policy: Policy) -> None:
     """Makes one move; it has been judged before. ``at`` is a FHIR instant, ``today`` the day in the site's zone."""
-    action = BY_CODE[code]
+    action, before = BY_CODE[code], task.position
     if code == "undo":
         _take_back(task)
     else:
         _status(task, action, fields)
     if code in _EFFECTS:
         _EFFECTS[code](task, fields, actor)
-    if Takes.DATE in fields:
-        written.with_extension(task.content, written.APPOINTMENT, {"valueDateTime": fields[Takes.DATE]})
     _clock(task, code, today, policy)
     comment = fields.get(Takes.COMMENT)
     if comment and Takes.REASON not in fields:  # with a reason it stands in the statusReason
@@ -89,10 +101,10 @@ def apply(task: Moving, code: str, fields: Fields, actor: Actor, at: str, today:
     task.position = replace(
         task.position,
         assignee=written.assignee_of(task.content),
-        business_status=written.own_code(task.content.get("businessStatus"), "business-status"),
+        business_status=_shown(task.content),
         has_appointment=written.appointment_of(task.content) is not None,
     )
-    task.steps.append((code, fields))
+    task.steps.append(Step(code, fields, before, task.position))
 
 
 def _status(task: Moving, action: Action, fields: Fields) -> None:
@@ -106,16 +118,19 @@ def _status(task: Moving, action: Action, fields: Fields) -> None:
     if target in NEEDS_REASON:
         reason = fields[Takes.REASON]
         task.content["statusReason"] = written.own_concept("status-reason", reason, fields.get(Takes.COMMENT))
-    if before.business_status == "awaiting-information" and before.status == "on-hold":
-        task.content.pop("businessStatus", None)
+    if before.status == "on-hold" and _over(task) == QUESTION:
+        _progress(task, None, before.progress, written.appointment_of(task.content))
+
+
+_SAID = ("meta", "note", "output")
+"""What taking back an end leaves as it is: what was said with it and since."""
 
 
 def _take_back(task: Moving) -> None:
-    """All as it was before the end, but what was said since."""
+    """All as it was before the end, but what was said."""
     assert task.before_end is not None
-    notes = task.content.get("note")
-    before = {name: value for name, value in task.before_end.content.items() if name != "note"}
-    task.content = {**before, "meta": task.content["meta"], **({"note": notes} if notes else {})}
+    before = {name: value for name, value in task.before_end.content.items() if name not in _SAID}
+    task.content = {**before, **{name: task.content[name] for name in _SAID if name in task.content}}
     task.position = replace(task.position, status=before["status"], came_from=task.before_end.held_from)
 
 
@@ -124,13 +139,46 @@ def _route(task: Moving, fields: Fields, _: Actor) -> None:
 
 
 def enter(task: Moving, queue: Queue) -> None:
-    """A Task that comes to another queue starts again there, with nobody's name on it; its clock runs on."""
+    """A Task that comes to another queue starts again there, with nobody's name on it; its clock runs on.
+
+    A question and an appointment of the queue before are gone, a wish to cancel stays.
+    """
     if queue is task.position.queue:
         return
     written.with_extension(task.content, written.ASSIGNEE, None)
     task.content.pop("statusReason", None)
     task.content |= {"owner": writer.owner(queue), "status": "requested"}
     task.position = replace(task.position, status="requested", queue=queue, came_from=None, assignee=None)
+    task.dropped = task.dropped or written.appointment_of(task.content)
+    _progress(task, WISH if _over(task) == WISH else None, None, None)
+
+
+def _shown(content: Resource) -> str | None:
+    return written.own_code(content.get("businessStatus"), "business-status")
+
+
+def _over(task: Moving) -> str | None:
+    """The wish to cancel or the question that stands over how far the work has come."""
+    shown = _shown(task.content)
+    return shown if shown in (WISH, QUESTION) else None
+
+
+def _progress(task: Moving, over: str | None, progress: str | None, appointment: str | None) -> None:
+    """The one place that sets business status and appointment: in the content, and where the Task is found by them.
+
+    ``over`` is a wish to cancel or a question; what it stands over comes to light again once it is gone.
+    """
+    code = over or progress
+    if code != _shown(task.content):
+        task.content.pop("businessStatus", None)
+    if code and "businessStatus" not in task.content:
+        task.content["businessStatus"] = written.own_concept("business-status", code)
+    if appointment != written.appointment_of(task.content):
+        value = {"valueDateTime": appointment} if appointment else None
+        written.with_extension(task.content, written.APPOINTMENT, value)
+    task.position = replace(
+        task.position, business_status=code, progress=progress, has_appointment=appointment is not None
+    )
 
 
 def _claim(task: Moving, _: Fields, actor: Actor) -> None:
@@ -151,18 +199,21 @@ def _report(task: Moving, fields: Fields, _: Actor) -> None:
 
 
 def _business_status(task: Moving, fields: Fields, _: Actor) -> None:
-    """Who awaits an appointment again has none."""
-    task.content.pop("businessStatus", None)
-    code = fields.get(Takes.BUSINESS_STATUS)
-    if code:
-        task.content["businessStatus"] = written.own_concept("business-status", code)
-    if code == "awaiting-appointment":
-        written.with_extension(task.content, written.APPOINTMENT, None)
+    """Who awaits an appointment again has none. A wish to cancel is the sender's: to have, and to take back."""
+    code, at = fields.get(Takes.BUSINESS_STATUS), task.position
+    if code == WISH or at.is_withdrawn:
+        _progress(task, code, at.progress, written.appointment_of(task.content))
+    else:
+        _progress(task, None, code, None)
+
+
+def _ask(task: Moving, _: Fields, __: Actor) -> None:
+    _progress(task, _over(task) or QUESTION, task.position.progress, written.appointment_of(task.content))
 
 
 def _means(code: str) -> Callable[[Moving, Fields, Actor], None]:
-    def effect(task: Moving, _: Fields, actor: Actor) -> None:
-        _business_status(task, {Takes.BUSINESS_STATUS: code}, actor)
+    def effect(task: Moving, fields: Fields, _: Actor) -> None:
+        _progress(task, _over(task), code, fields.get(Takes.DATE) or written.appointment_of(task.content))
 
     return effect
 
@@ -175,7 +226,7 @@ _EFFECTS: dict[str, Callable[[Moving, Fields, Actor], None]] = {
     "complete": _report,
     "report": _report,
     "set-business-status": _business_status,
-    "return-for-information": _means("awaiting-information"),
+    "return-for-information": _ask,
     "book-appointment": _means("appointment-booked"),
     "move-appointment": _means("appointment-moved"),
     "did-not-attend": _means("did-not-attend"),
@@ -208,7 +259,7 @@ def pauses(content: Resource) -> list[Pause]:
 
 
 def write(draft: Draft, task: Moving, actor: Actor) -> Stamp:
-    """The next version of the Task and the row that tells of it. ``draft`` carries the client of the referral."""
+    """The next version of the Task and the rows that tell of it. ``draft`` carries the client of the referral."""
     stamp = Stamp(task.row["id"], task.row["version"] + 1, draft.incoming.instant)
     restamp(task.content, stamp)
     paused = [one for one in written.pauses_of(task.content) if "end" not in one]
@@ -218,7 +269,8 @@ def write(draft: Draft, task: Moving, actor: Actor) -> Stamp:
         "status": task.position.status,
         "queue": task.position.queue,
         "held_from": task.position.came_from if task.position.status == "on-hold" else None,
-        "business_status": task.position.business_status,
+        "business_status": _shown(task.content),
+        "progress": task.position.progress,
         "assignee": task.position.assignee,
         "appointment": written.appointment_of(task.content),
         "paused_since": paused[0]["start"] if paused else None,
@@ -235,21 +287,32 @@ _SAYS = (Takes.QUEUE, Takes.ASSIGNEE, Takes.DATE, Takes.BIRTH_DATE, Takes.CODE, 
 
 
 def _tell(draft: Draft, stamp: Stamp, task: Moving, actor: Actor) -> None:
-    code, fields = task.steps[0] if task.steps else ("update", {})
+    """A row a step, and one for an appointment that was lost on the way."""
+    here = task.position
+    steps = task.steps or [Step("update", {}, position_of(task.row), here)]
+    steps = [*steps[:-1], replace(steps[-1], after=here)]
+    if task.dropped:
+        steps.append(Step("appointment-dropped", {Takes.DATE: task.dropped}, here, here))
+    for number, step in enumerate(steps, start=1):
+        _tell_step(draft, stamp, number, step, actor)
+
+
+def _tell_step(draft: Draft, stamp: Stamp, number: int, step: Step, actor: Actor) -> None:
     add_change(
         draft,
         stamp,
+        number,
         actor=actor.id,
         actor_name=actor.name,
-        action=code,
-        from_status=task.row["status"],
-        status=task.position.status,
-        business_status=task.position.business_status,
-        from_queue=task.row["queue"],
-        queue=task.position.queue,
-        reason=fields.get(Takes.REASON),
-        comment=fields.get(Takes.COMMENT),
-        value=next((fields[name] for name in _SAYS if fields.get(name)), None),
+        action=step.code,
+        from_status=step.before.status,
+        status=step.after.status,
+        business_status=step.after.business_status,
+        from_queue=step.before.queue,
+        queue=step.after.queue,
+        reason=step.fields.get(Takes.REASON),
+        comment=step.fields.get(Takes.COMMENT),
+        value=next((step.fields[name] for name in _SAYS if step.fields.get(name)), None),
     )
 
 

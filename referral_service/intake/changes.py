@@ -42,6 +42,7 @@ from referral_service.store.writes import bounded, move_ledger
 from referral_service.worklist import (
     FINAL,
     MORE_INFORMATION,
+    WISH,
     WITHDRAWN,
     Actor,
     Role,
@@ -79,7 +80,7 @@ def update(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
     if _is_another(course, row, subject, patient):
         return failed(FaultKind.BUSINESS_RULE, _subject_changed())
     moving = Moving(task, read_resource(task["content"]), position_of(task, row["status"]))
-    _reply(draft, moving, row)
+    _reply(draft, moving)
     decided = decide_again(course, row, entry, subject, patient, moving)
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
@@ -109,12 +110,12 @@ def sender(draft: Draft) -> Actor:
     return Actor(client, client, frozenset({Role.PLACER}), frozenset(), client)
 
 
-def _reply(draft: Draft, task: Moving, row: Row) -> None:
+def _reply(draft: Draft, task: Moving) -> None:
     """What was sent answers the question that the Task waits for, and takes a wish to cancel back."""
     reason = written.own_code(task.content.get("statusReason"), "status-reason")
     if task.position.status == "on-hold" and reason == MORE_INFORMATION:
         _step(draft, task, "resume", {})
-    if row["status"] in CANCELS and task.position.business_status == "cancellation-requested":
+    if task.position.is_withdrawn:
         _step(draft, task, "set-business-status", {})
 
 
@@ -254,7 +255,7 @@ def cancel(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
     if after.status == "cancelled":
         _step(draft, moving, "cancel", {Takes.REASON: WITHDRAWN})
     else:
-        _step(draft, moving, "set-business-status", {Takes.BUSINESS_STATUS: "cancellation-requested"})
+        _step(draft, moving, "set-business-status", {Takes.BUSINESS_STATUS: WISH})
     if wanted == "entered-in-error":
         moving.columns |= {"born": "", "masked": 1}
     write(draft, moving, sender(draft))

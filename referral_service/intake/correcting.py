@@ -69,7 +69,7 @@ def correct(connection: Connection, draft: Draft, task: Moving, referral: Row, a
     """Writes what the Task's moves say over the machine, and lets referral and Task follow."""
     site = draft.site
     corrections = tasks.corrections(connection, referral["id"]) | _add_corrections(draft, task, referral, actor)
-    codes = {code for code, _ in task.steps}
+    codes = {step.code for step in task.steps}
     machine, given = _machine(connection, draft, referral, corrections, codes)
     queue = _queue_by_hand(task, machine, corrections, codes, site)
     served = corrected(machine, by_hand(corrections, queue, site.vocabulary), site.policy)
@@ -79,15 +79,15 @@ def correct(connection: Connection, draft: Draft, task: Moving, referral: Row, a
         task.columns["born"] = corrections["birth-date"]["value"]
     _follow(task, served, site, date.fromisoformat(referral["received_on"]))
     _rewrite(connection, draft, referral, served, machine, corrections, given)
-    reasons = [fields[Takes.COMMENT] for code, fields in task.steps if code in CORRECTING]
+    reasons = [step.fields[Takes.COMMENT] for step in task.steps if step.code in CORRECTING]
     add_provenance_by_hand(draft, referral["id"], task.row["id"], actor, "; ".join(reasons))
 
 
 def _add_corrections(draft: Draft, task: Moving, referral: Row, actor: Actor) -> Corrections:
     found: Corrections = {}
-    for code, fields in task.steps:
+    for step in task.steps:
         for kind, takes in _KINDS.items():
-            if code in CORRECTING and fields.get(takes):
+            if step.code in CORRECTING and step.fields.get(takes):
                 found[kind] = {
                     "task_id": task.row["id"],
                     "version": task.row["version"] + 1,
@@ -97,8 +97,8 @@ def _add_corrections(draft: Draft, task: Moving, referral: Row, actor: Actor) ->
                     "actor": actor.id,
                     "actor_name": actor.name,
                     "before": _before(kind, task, referral),
-                    "value": fields[takes],
-                    "reason": fields[Takes.COMMENT],
+                    "value": step.fields[takes],
+                    "reason": step.fields[Takes.COMMENT],
                 }
     for row in found.values():
         draft.add(tables.correction, **row)
@@ -167,10 +167,18 @@ def _follow(task: Moving, served: Decision, site: Site, received_on: date) -> No
     """The Task with all that follows from the decision."""
     assert served.queue is not None
     enter(task, served.queue)
+    _let_steps_follow(task)
     task.content = writer.decided_task(task.content, served, site.policy.notice, site.code_versions)
     due = due_on(received_on, served.assessed_priority, site.policy, pauses(task.content))
     task.content["restriction"] = {"period": {"end": due.isoformat()}}
     task.columns |= decision_columns(served)
+
+
+def _let_steps_follow(task: Moving) -> None:
+    """What follows from a correction is told with it, not with the steps after."""
+    here, last = task.position, max(place for place, step in enumerate(task.steps) if step.code in CORRECTING)
+    later = [replace(step, before=here, after=here) for step in task.steps[last + 1 :]]
+    task.steps[last:] = [replace(task.steps[last], after=here), *later]
 
 
 def _rewrite(

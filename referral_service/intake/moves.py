@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from referral_service.fhir.audit import Access
 from referral_service.fhir.bundle import Envelope, Resource
@@ -15,7 +16,7 @@ from referral_service.intake.applying import BeforeEnd, Fields, Moving, Row, pos
 from referral_service.intake.correcting import CORRECTING, correct
 from referral_service.intake.draft import SUPPORTING, Draft
 from referral_service.intake.patching import patched
-from referral_service.intake.proposing import Proposal, propose
+from referral_service.intake.proposing import Proposal, propose, unreached
 from referral_service.intake.reading import read, references
 from referral_service.intake.site import Answer, Became, Incoming, Site, failed, type_and_id
 from referral_service.issues import FaultKind, error
@@ -114,7 +115,7 @@ def _take(move: Move, plan: Plan) -> Answer:
             return fault
         if not proposal.steps:
             return _answer(Became.UNCHANGED, task.row)
-        return _written(connection, move, task, referral)
+        return _written(connection, move, task, referral, proposal.wanted)
 
 
 def _standing(connection: Connection, actor: Actor, task_id: str) -> tuple[Moving, Row] | None:
@@ -164,19 +165,30 @@ def _judged(move: Move, task: Moving, proposal: Proposal) -> Answer | None:
 
 def _as_sent(proposal: Proposal, task: Moving) -> Resource:
     """Elements that were sent whole stand as sent, a reason with its words."""
-    elements = dict(proposal.as_sent)
+    elements = {name: sent for name, sent in proposal.as_sent.items() if _is_reached(name, sent, task)}
     if "statusReason" in elements:
         elements["statusReason"] = {"text": task.content["statusReason"]["text"], **elements["statusReason"]}
     return elements
 
 
-def _written(connection: Connection, move: Move, task: Moving, referral: Row) -> Answer:
+_CODED = {"statusReason": "status-reason", "businessStatus": "business-status"}
+
+
+def _is_reached(name: str, sent: Any, task: Moving) -> bool:
+    """Whether the moves have led to the code that was sent."""
+    system = _CODED.get(name)
+    return system is None or written.own_code(sent, system) == written.own_code(task.content.get(name), system)
+
+
+def _written(connection: Connection, move: Move, task: Moving, referral: Row, wanted: Resource | None) -> Answer:
     incoming = Incoming(task.row["client"], "task", move.request_id, b"", move.at, access=move.access)
-    draft = Draft(
-        move.site, incoming, Envelope({"resourceType": "Task"}), Known(), patients={task.row["patient_id"]} - {None}
-    )
-    if any(code in CORRECTING for code, _ in task.steps):
+    patients = {task.row["patient_id"]} - {None}
+    draft = Draft(move.site, incoming, Envelope({"resourceType": "Task"}), Known(), patients=patients)
+    if any(step.code in CORRECTING for step in task.steps):
         correct(connection, draft, task, referral, move.actor)
+    faults = unreached(read_resource(task.row["content"]), wanted, task.content) if wanted else []
+    if faults:
+        return failed(FaultKind.BUSINESS_RULE, *faults)
     stamp = applying.write(draft, task, move.actor)
     _add_outputs(connection, draft, task, sight_of(move.actor))
     if task.position.queue != task.row["queue"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,18 +32,20 @@ _EXTENSIONS = (written.ASSIGNEE, written.APPOINTMENT)
 class Proposal:
     """The moves, in order, and what is wrong already.
 
-    ``as_sent`` are elements that stand as they were sent, ``assignee`` the value of that extension which does.
+    ``as_sent`` are elements that stand as they were sent, ``assignee`` the value of that extension which does;
+    ``wanted`` is the whole Task where one was sent.
     """
 
     steps: list[tuple[str, Fields]] = field(default_factory=list)
     faults: list[Issue] = field(default_factory=list)
     as_sent: Resource = field(default_factory=dict)
+    wanted: Resource | None = None
     assignee: Resource | None = None
 
 
 def propose(task: Moving, wanted: Resource, actor: Actor) -> Proposal:
     """Which moves turn the Task into the one wanted."""
-    found = Proposal()
+    found = Proposal(wanted=wanted)
     found.faults += _fixed(task, wanted)
     notes = _new_notes(task, wanted, found)
     queue = written.queue_of(wanted)
@@ -52,7 +55,8 @@ def propose(task: Moving, wanted: Resource, actor: Actor) -> Proposal:
         _rerouted(task, wanted, queue, notes, found)
     else:
         _moved(task, wanted, actor, notes, found)
-        _assigned(task, wanted, actor, found)
+    _assigned(task, wanted, actor, found)
+    if queue is task.position.queue:
         _corrected(task, wanted, notes, found)
     _business(task, wanted, found)
     _reported(task, wanted, found)
@@ -70,6 +74,9 @@ def _fixed(task: Moving, wanted: Resource) -> list[Issue]:
         changed.append("extension")
     if not same(task.content.get("output", []), wanted.get("output", [])[: len(task.content.get("output", []))]):
         changed.append("output")
+    sent = {name: value for name, value in wanted.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+    if not all(same(value, task.content["meta"].get(name)) for name, value in sent.items()):
+        changed.append("meta")
     words = "This element of a Task is not changed by its users; notes and outputs are only added."
     found = [error("business-rule", "task-fixed-element", words, f"Task.{name}") for name in changed]
     if wanted.get("id") != task.row["id"]:
@@ -109,7 +116,6 @@ def _rerouted(task: Moving, wanted: Resource, queue: Queue, notes: list[str], fo
     reason = wanted.get("statusReason")
     if reason is not None and not same(reason, task.content.get("statusReason")):
         found.faults.append(_no_reason_wanted("requested"))
-    wanted.pop("statusReason", None)
     found.steps.append(("re-route", {Takes.QUEUE: queue.value, **_comment(notes), **_code(task, wanted)}))
 
 
@@ -174,7 +180,7 @@ def _assigned(task: Moving, wanted: Resource, actor: Actor, found: Proposal) -> 
     if before == after:
         return
     if after is None:
-        found.steps.append(("unassign", {}))
+        found.steps += [] if _is_rerouted(found) else [("unassign", {})]  # another queue clears it
     elif before is None and after == actor.name:
         found.steps.append(("claim", {}))
     else:
@@ -191,6 +197,8 @@ def _business(task: Moving, wanted: Resource, found: Proposal) -> None:
     if after is not None and code is None:
         words = "The businessStatus has a code of our CodeSystem business-status."
         found.faults.append(error("business-rule", "code-not-in-value-set", words, "Task.businessStatus"))
+    if _is_rerouted(found):
+        was_on, before = None, None  # another queue keeps neither
     if was_on and not is_on and code != "awaiting-appointment":
         words = "An appointment is moved, or taken away with the businessStatus awaiting-appointment."
         found.faults.append(error("business-rule", "task-fixed-element", words, "Task.extension"))
@@ -202,6 +210,28 @@ def _business(task: Moving, wanted: Resource, found: Proposal) -> None:
         found.steps.append(("move-appointment" if was_on else "book-appointment", date))
     elif changed:
         found.steps.append(("set-business-status", {Takes.BUSINESS_STATUS: code} if code else {}))
+
+
+def _is_rerouted(found: Proposal) -> bool:
+    return any(code == "re-route" for code, _ in found.steps)
+
+
+_MEANINGS: tuple[tuple[str, Callable[[Resource], str | None]], ...] = (
+    ("Task.status", lambda task: task["status"]),
+    ("Task.owner", written.queue_of),
+    ("Task.statusReason", lambda task: written.own_code(task.get("statusReason"), "status-reason")),
+    ("Task.businessStatus", lambda task: written.own_code(task.get("businessStatus"), "business-status")),
+    ("Task.extension", written.assignee_of),
+    ("Task.extension", written.appointment_of),
+)
+"""What can be wanted of a Task, and where it stands."""
+
+
+def unreached(before: Resource, wanted: Resource, reached: Resource) -> list[Issue]:
+    """What was to become another and did not, for the moves together do not lead there."""
+    words = "The moves that this change means do not together lead to this value; make one change at a time."
+    places = [place for place, meaning in _MEANINGS if meaning(wanted) not in (meaning(before), meaning(reached))]
+    return [error("business-rule", "task-move", words, place) for place in places]
 
 
 def _reported(task: Moving, wanted: Resource, found: Proposal) -> None:

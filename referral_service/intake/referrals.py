@@ -139,7 +139,7 @@ def _add_task(draft: Draft, decided: Decided, stamp: Stamp, task: Resource, refe
         by_hand=int(draft.incoming.taking is not None),
         **columns,
     )
-    add_change(draft, stamp, status="requested", queue=queue, **_beginning(draft.incoming))
+    add_change(draft, stamp, 1, status="requested", queue=queue, **_beginning(draft.incoming))
 
 
 def _beginning(incoming: Incoming) -> dict[str, str]:

@@ -132,12 +132,13 @@ def _sender(draft: Draft, decided: Decided) -> str:
     return (referenced_name(decided.entry.resource.get("requester"), find) or draft.incoming.client)[:200]
 
 
-def add_change(draft: Draft, stamp: Stamp, **facts: Any) -> None:
-    """One immutable row a version of a Task: its timeline, and what its sender is told from."""
+def add_change(draft: Draft, stamp: Stamp, step: int, **facts: Any) -> None:
+    """One immutable row a step to a version of a Task, counted from 1: its timeline, what its sender is told from."""
     draft.add(
         tables.status_change,
         task_id=stamp.id,
         version=stamp.version,
+        step=step,
         at=stamp.last_updated,
         **facts,
     )

@@ -23,13 +23,13 @@ def task(connection: Connection, task_id: str) -> Row | None:
 def last_change(connection: Connection, task_id: str) -> Row:
     """Who made the current version of a Task, and what it was."""
     change = tables.status_change
-    query = select(change).where(change.c.task_id == task_id).order_by(change.c.version.desc()).limit(1)
-    return dict(connection.execute(query).mappings().one())
+    query = select(change).where(change.c.task_id == task_id).order_by(change.c.version.desc(), change.c.step.desc())
+    return dict(connection.execute(query.limit(1)).mappings().one())
 
 
 def before_end(connection: Connection, task_id: str) -> tuple[str, str | None]:
     """The content of a Task before it ended, and what it was held from, should it have been on hold."""
-    rows = timeline(connection, task_id)
+    rows = list({row["version"]: row for row in timeline(connection, task_id)}.values())  # the last step of each
     ended = next(place for place in reversed(range(len(rows))) if rows[place]["status"] not in FINAL)
     last, held_from = rows[ended], None
     if last["status"] == "on-hold":

@@ -128,5 +128,5 @@ def related_persons(connection: Connection, client: str, patient_id: str) -> lis
 def timeline(connection: Connection, task_id: str) -> list[Row]:
     """Every change of one Task, oldest first."""
     change = tables.status_change
-    query = select(change).where(change.c.task_id == task_id).order_by(change.c.version)
+    query = select(change).where(change.c.task_id == task_id).order_by(change.c.version, change.c.step)
     return rows_of(connection, query)

@@ -26,7 +26,7 @@ from referral_service.web.present.standing import standing
 from referral_service.web.present.timeline import Event
 from referral_service.web.present.words import Now
 from referral_service.web.worklist.choices import business_statuses, codes
-from referral_service.worklist import Action
+from referral_service.worklist import SET_BY_HAND, Action
 from referral_service.worklist.actions import BY_CODE
 
 
@@ -86,7 +86,8 @@ def _allowed(identity: str) -> tuple[Action, ...]:
 def _options(row: Row, people: list[str]) -> Options:
     queues = [(name.value, site().policy.queues[name]) for name in Queue if name.value != row["queue"]]
     titles = [(code, f"{code} {title}") for code, title in codes().items()]
-    return Options(queues, titles, list(business_statuses().items()), people)
+    by_hand = [(code, words) for code, words in business_statuses().items() if code in SET_BY_HAND]
+    return Options(queues, titles, by_hand, people)
 
 
 def _shown(connection: Reader, row: Row, events: list[Event], at: Now) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from referral_service.worklist.actions import ACTIONS, Action, Takes, allowed
 from referral_service.worklist.actors import Actor, Role, everyone, machine
 from referral_service.worklist.clock import due_on
-from referral_service.worklist.judge import BUSINESS_STATUSES, judge, no_such_move
+from referral_service.worklist.judge import BUSINESS_STATUSES, SET_BY_HAND, judge, no_such_move
 from referral_service.worklist.reasons import MORE_INFORMATION, REASONS, WITHDRAWN, StatusReason
 from referral_service.worklist.table import (
     BEFORE_WORK,
@@ -12,6 +12,8 @@ from referral_service.worklist.table import (
     MOVES,
     NEEDS_REASON,
     OPEN,
+    QUESTION,
+    WISH,
     Position,
     moves_from,
     position_on_cancel,
@@ -27,7 +29,10 @@ __all__ = [
     "MOVES",
     "NEEDS_REASON",
     "OPEN",
+    "QUESTION",
     "REASONS",
+    "SET_BY_HAND",
+    "WISH",
     "WITHDRAWN",
     "Action",
     "Actor",

@@ -158,7 +158,14 @@ ACTIONS: tuple[Action, ...] = (
         asks="there is an appointment",
     ),
     Action("seen", "Patient was seen", _AT_WORK, optional=(Takes.DATE, Takes.COMMENT)),
-    Action("set-business-status", "Change the business status", OPEN, optional=(Takes.BUSINESS_STATUS, Takes.COMMENT)),
+    Action(
+        "set-business-status",
+        "Change the business status",
+        OPEN,
+        optional=(Takes.BUSINESS_STATUS, Takes.COMMENT),
+        fits=lambda at: not at.is_withdrawn,
+        asks="the sender has not withdrawn the referral",
+    ),
     Action("comment", "Comment", frozenset(MOVES) - {"entered-in-error"}, required=_WITH_COMMENT, optional=()),
     Action(
         "correct-code",
@@ -193,6 +200,8 @@ ACTIONS: tuple[Action, ...] = (
         "Mark as entered in error",
         frozenset(MOVES) - {"entered-in-error"},
         "entered-in-error",
+        required=_WITH_COMMENT,
+        optional=(),
         roles=LEADS,
     ),
     Action(

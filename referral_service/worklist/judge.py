@@ -24,6 +24,8 @@ BUSINESS_STATUSES = (
     *("appointment-moved", "did-not-attend", "seen"),
 )
 """The codes of ``CodeSystem/business-status``."""
+SET_BY_HAND = ("awaiting-appointment",)
+"""Those that no named move sets, nor the sender."""
 
 _ELEMENTS = {
     Takes.REASON: "Task.statusReason",
@@ -137,11 +139,13 @@ def _faults_of_value(
     if takes is Takes.QUEUE:
         return _one_of(value, [queue for queue in Queue if queue is not position.queue], "task-owner", takes)
     if takes is Takes.BUSINESS_STATUS:
-        return _one_of(value, BUSINESS_STATUSES, "code-not-in-value-set", takes)
+        return _one_of(value, SET_BY_HAND, "code-not-in-value-set", takes)
     if takes is Takes.CODE:
         return _one_of(value, codes, "task-code", takes)
     if takes is Takes.DATE:
-        return [] if _is_moment(value) else [_no_date("A day or a moment with its zone is wanted.", takes)]
+        first, last = _years_after(position.received_on or today, -1), _years_after(today, 5)
+        words = f"A day, or a moment with its zone, from {first} to {last} is wanted."
+        return [] if _lies_between(value, first, last) else [_no_date(words, takes)]
     if takes is Takes.BIRTH_DATE:
         sound = age_interval(value, today) is not None
         return [] if sound else [_no_date("A birth date of somebody who can be living is wanted.", takes)]
@@ -157,11 +161,20 @@ def _one_of(value: str, known: Collection[str], rule: str, takes: Takes) -> list
     return [] if value in known else [error("business-rule", rule, words, _place(takes))]
 
 
-def _is_moment(value: str) -> bool:
+def _lies_between(value: str, first: date, last: date) -> bool:
+    """Whether a day, or a moment in its own zone, lies between two days; far from where calendars end."""
     try:
-        return _DATE_TIME.fullmatch(value) is not None and bool(datetime.fromisoformat(value))
+        return _DATE_TIME.fullmatch(value) is not None and first <= datetime.fromisoformat(value).date() <= last
     except ValueError:
         return False
+
+
+def _years_after(day: date, years: int) -> date:
+    """The same day of another year; of a 29 February the day before, where there is none."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return day.replace(year=day.year + years, day=28)
 
 
 def _no_date(words: str, takes: Takes) -> Issue:

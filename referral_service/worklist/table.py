@@ -6,6 +6,7 @@ Statuses are FHIR's (https://hl7.org/fhir/R4/valueset-task-status.html); the dat
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 from referral_service.referral import Queue
 
@@ -29,14 +30,18 @@ ENDED = FINAL - {"entered-in-error"}
 NEEDS_REASON = frozenset({"rejected", "on-hold", "cancelled", "failed"})
 BEFORE_WORK = frozenset({"requested", "received", "accepted"})
 OPEN = frozenset(MOVES) - FINAL
+WISH = "cancellation-requested"
+QUESTION = "awaiting-information"
+"""Business statuses that stand over how far the work has come, as long as there is a wish to cancel or a question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a Task stands: what a move is judged from, and what it leads to.
 
-    ``came_from`` is the status before a hold or before an end, None elsewhere. ``is_withdrawn`` tells that the sender
-    has revoked the referral, ``client`` whose referral it is, ``is_paused`` that its clock stands still.
+    ``came_from`` is the status before a hold or before an end, None elsewhere. ``progress`` is the business status that
+    stands beneath a question or a wish to cancel. ``is_withdrawn`` tells that the sender has revoked the referral,
+    ``client`` whose referral it is, ``is_paused`` that its clock stands still, ``received_on`` the day of receipt.
     """
 
     status: str
@@ -45,9 +50,11 @@ class Position:
     client: str = ""
     assignee: str | None = None
     business_status: str | None = None
+    progress: str | None = None
     has_appointment: bool = False
     is_paused: bool = False
     is_withdrawn: bool = False
+    received_on: date | None = None
 
 
 def moves_from(position: Position) -> frozenset[str]:
@@ -67,4 +74,4 @@ def position_on_cancel(current: Position) -> Position | None:
     counts_as = current.came_from if current.status == "on-hold" and current.came_from else current.status
     if counts_as in BEFORE_WORK:
         return replace(current, status="cancelled", came_from=counts_as)
-    return replace(current, business_status="cancellation-requested")
+    return replace(current, business_status=WISH)

@@ -154,12 +154,14 @@ def _add_changes(rows: Rows, identity: str, client: str, at: str, place: dict[st
     """How each Task came, a person's decision where its status tells of one, and now and then another code."""
     who = {"task_id": f"t-{identity}", "client": client, "actor": "somebody", "actor_name": "Somebody"}
     changes = rows.setdefault(tables.status_change, [])
-    changes.append({**who, "version": 1, "at": at, "action": "create", "status": "requested", "queue": place["queue"]})
+    changes.append(
+        {**who, "version": 1, "step": 1, "at": at, "action": "create", "status": "requested", "queue": place["queue"]}
+    )
     later = datetime.fromisoformat(at) + timedelta(hours=chance.randrange(1, 600))
     moved = {**who, "at": instant(later), "queue": place["queue"]}
     if place["status"] in DECISIONS:
         status = "rejected" if place["status"] == "rejected" else "accepted"
-        changes.append({**moved, "version": 2, "action": DECISIONS[place["status"]], "status": status})
+        changes.append({**moved, "version": 2, "step": 1, "action": DECISIONS[place["status"]], "status": status})
     if chance.random() < 0.05:
         row = {**who, "version": 3, "kind": "code", "referral_id": identity, "at": instant(later), "reason": "Seen."}
         rows.setdefault(tables.correction, []).append({**row, "before": place["code"], "value": "G24.1"})

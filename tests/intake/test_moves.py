@@ -209,6 +209,114 @@ def test_when_she_is_seen_and_what_came_of_it_has_an_answer(site: Site, caller: 
     assert [one["type"]["text"] for one in later["output"]] == ["Closing report", "Closing report"]
 
 
+def progress(task: Resource) -> tuple[list[str], list[str]]:
+    """Business status and appointment, as far as there are any."""
+    shown = [one["code"] for one in task.get("businessStatus", {}).get("coding", [])]
+    return shown, [one["valueDateTime"] for one in task.get("extension", []) if "valueDateTime" in one]
+
+
+DAY = "2026-12-01"
+ASKED = {"reason": "more-information-needed", "comment": "Which side?"}
+
+
+def put(caller: Caller, found: Resource, **more: Any) -> None:
+    now = request_of(caller, found)["meta"]["versionId"]
+    sent = referral(id=found["focus"]["reference"][15:], **more)
+    assert caller.put(found["focus"]["reference"], sent, If_Match=f'W/"{now}"').status_code == 200
+
+
+def test_a_wish_to_cancel_stands_until_its_sender_takes_it_back(site: Site, caller: Caller) -> None:
+    found = made(caller)
+    for code in ("accept", "start"):
+        moved(site, found, code)
+    moved(site, found, "book-appointment", date=DAY)
+    put(caller, found, status="revoked")
+    wish = ["cancellation-requested"]
+    assert progress(moved(site, found, "move-appointment", date="2026-12-08")) == (wish, ["2026-12-08"])
+    assert progress(moved(site, found, "return-for-information", **ASKED))[0] == wish
+    assert progress(moved(site, found, "resume"))[0] == wish
+    assert progress(moved(site, found, "seen"))[0] == wish
+    refusal = (FaultKind.BUSINESS_RULE, ["task-move"])
+    assert refused(move(site, found, "set-business-status")) == refusal
+    assert progress(moved(site, found, "re-route", queue="pediatric-neuromotor", comment="A child.")) == (wish, [])
+    put(caller, found, note=[{"text": "Please go on."}])
+    assert progress(caller.read(f"Task/{found['id']}")) == ([], [])
+
+
+def test_a_wish_taken_back_leaves_what_stood_before(site: Site, caller: Caller) -> None:
+    found = made(caller)
+    for code in ("accept", "start"):
+        moved(site, found, code)
+    booked = progress(moved(site, found, "book-appointment", date=DAY))
+    put(caller, found, status="revoked")
+    put(caller, found, note=[{"text": "Please go on."}])
+    assert progress(caller.read(f"Task/{found['id']}")) == booked == (["appointment-booked"], [DAY])
+
+
+def test_after_a_hold_the_business_status_is_what_it_was_before(site: Site, caller: Caller) -> None:
+    found = made(caller)
+    moved(site, found, "accept")
+    moved(site, found, "book-appointment", date=DAY)
+    assert progress(moved(site, found, "return-for-information", **ASKED)) == (["awaiting-information"], [DAY])
+    put(caller, found, note=[{"text": "The left."}])
+    assert progress(caller.read(f"Task/{found['id']}")) == (["appointment-booked"], [DAY])
+    moved(site, found, "return-for-information", **ASKED)
+    assert progress(moved(site, found, "reject", reason="duplicate")) == (["appointment-booked"], [DAY])
+    assert progress(moved(site, found, "undo", LEAD, comment="No.")) == (["awaiting-information"], [DAY])
+    assert progress(moved(site, found, "resume")) == (["appointment-booked"], [DAY])
+
+
+def test_a_question_is_not_open_any_more_in_another_queue(site: Site, caller: Caller) -> None:
+    found = made(caller, reason="Torticollis")
+    moved(site, found, "return-for-information", **ASKED)
+    after = moved(site, found, "correct-code", code="G24.3", comment="By telephone.")
+    assert (where(caller, found), progress(after)) == (("adult-movement-disorders", "requested"), ([], []))
+
+
+@pytest.mark.parametrize(
+    ("code", "fields"),
+    [
+        ("re-route", {"queue": "pediatric-neuromotor", "comment": "A child."}),
+        ("confirm-birth-date", {"birth_date": CHILD_BORN, "comment": "By telephone."}),
+    ],
+)
+def test_another_queue_does_not_keep_the_appointment(
+    site: Site, caller: Caller, code: str, fields: dict[str, str]
+) -> None:
+    found = made(caller)
+    moved(site, found, "accept")
+    moved(site, found, "book-appointment", date=DAY)
+    after = moved(site, found, code, **fields)
+    assert (progress(after), after["status"]) == (([], []), "requested")
+    with site.store.reading() as connection:
+        last = worklist.timeline(connection, found["id"])[-1]
+    assert (last["action"], last["value"], last["queue"]) == ("appointment-dropped", DAY, "pediatric-neuromotor")
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("appointment-booked", "appointment-moved", "did-not-attend", "seen"),
+        *("cancellation-requested", "awaiting-information"),
+    ],
+)
+def test_a_status_that_a_named_move_means_is_not_set_by_hand(site: Site, caller: Caller, status: str) -> None:
+    found = made(caller)
+    answer = move(site, found, "set-business-status", business_status=status)
+    assert refused(answer) == (FaultKind.BUSINESS_RULE, ["code-not-in-value-set"])
+
+
+def test_taking_back_an_end_keeps_the_report(site: Site, caller: Caller) -> None:
+    found = made(caller)
+    for code in ("accept", "start"):
+        moved(site, found, code)
+    moved(site, found, "complete", report="Seen.")
+    told = moved(site, found, "report", report="Better.", comment="By letter.")
+    back = moved(site, found, "undo", LEAD, comment="She comes again.")
+    assert (back["status"], back["output"]) == ("in-progress", told["output"])
+    assert [one["text"] for one in back["note"]] == ["By letter.", "She comes again."]
+
+
 # --- birth dates confirmed by telephone
 
 

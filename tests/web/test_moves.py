@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from referral_service.fhir.conformance import check
+from referral_service.intake import Site
+from referral_service.store import worklist
 from tests.shapes import (
     ADULT_BORN,
     CHILD_BORN,
@@ -486,3 +488,46 @@ def test_a_moved_task_keeps_to_its_profile(caller: Caller) -> None:
         caller.move(caller.task_of(referral_of(found)), status="rejected", statusReason=why("duplicate")).json,
     ):
         assert [issue for issue in check(stage, [profile]) if issue.severity != "information"] == []
+
+
+# --- several moves at once
+
+
+def test_each_move_of_one_put_is_told(caller: Caller, site: Site) -> None:
+    found = task(caller)
+    named = {"url": ASSIGNEE, "valueReference": {"display": "Kim Rota"}}
+    moved = caller.move(found, status="accepted", extension=[named], note=[{"text": "Gladly."}, {"text": "Soon."}])
+    assert (moved.status_code, moved.headers["ETag"]) == (200, 'W/"2"')
+    with site.store.reading() as connection:
+        rows = worklist.timeline(connection, found["id"])[1:]
+    told = ("version", "step", "action", "from_status", "status", "value", "comment")
+    assert [tuple(row[name] for name in told) for row in rows] == [
+        (2, 1, "accept", "requested", "accepted", None, "Gladly."),
+        (2, 2, "assign", "accepted", "accepted", "Kim Rota", None),
+        (2, 3, "comment", "accepted", "accepted", None, "Soon."),
+    ]
+
+
+def test_a_put_that_reroutes_and_assigns_does_both(caller: Caller) -> None:
+    named = {"url": ASSIGNEE, "valueReference": {"display": "Kim Rota"}}
+    owner = {"reference": "HealthcareService/pediatric-neuromotor"}
+    moved = caller.move(task(caller, "accepted"), owner=owner, extension=[named], note=[{"text": "A child."}])
+    assert (moved.status_code, moved.json["owner"]["reference"]) == (200, owner["reference"])
+    assert (moved.json["extension"], moved.json["status"]) == ([named], "requested")
+
+
+def test_a_put_whose_moves_do_not_lead_where_it_wants_changes_nothing(caller: Caller) -> None:
+    found = caller.move(task(caller, "accepted"), extension=[on("2026-12-01")], businessStatus=None).json
+    moved = caller.move(found, extension=[on("2026-12-08")], businessStatus=business("awaiting-information"))
+    assert (moved.status_code, rules(moved.json)) == (422, [("task-move", "Task.businessStatus")])
+    assert caller.read(f"Task/{found['id']}") == found
+
+
+def on(date: str) -> Resource:
+    return {"url": APPOINTMENT, "valueDateTime": date}
+
+
+def test_a_tag_that_is_put_on_a_task_is_refused_and_not_dropped(caller: Caller) -> None:
+    found = task(caller)
+    tagged = caller.move(found, status="accepted", meta={**found["meta"], "tag": [{"code": "mine"}]})
+    assert (tagged.status_code, rules(tagged.json)) == (422, [("task-fixed-element", "Task.meta")])

@@ -51,7 +51,7 @@ def decide(site: Site, at: datetime, *, status: str = "accepted") -> None:
             change = {"task_id": task["id"], "client": task["client"], "actor": "kim", "queue": task["queue"]}
             change |= {"actor_name": "Kim Rota", "action": status}
             instant = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            written = {"version": task["version"] + 1, "at": instant, "status": status}
+            written = {"version": task["version"] + 1, "step": 1, "at": instant, "status": status}
             connection.execute(tables.status_change.insert().values(**change, **written))
         where = {"status": status, "closed": int(status in FINAL)}
         connection.execute(tables.task.update().values(version=tables.task.c.version + 1, **where))

@@ -20,6 +20,7 @@ from referral_service.store import tables
 from referral_service.web import frame
 from referral_service.web import worklist as pages_of_lists
 from referral_service.web.present import evidence, words
+from referral_service.web.present.acting import local_of
 from referral_service.web.present.indent import indented
 from referral_service.web.present.words import Now
 from referral_service.worklist import Actor, Role
@@ -645,3 +646,10 @@ def test_a_span_that_no_longer_fits_falls_back_to_the_findings_own_words() -> No
 )  # fmt: skip
 def test_json_is_laid_out_sign_by_sign(text: str, laid_out: str | None) -> None:
     assert indented(text) == laid_out
+
+
+@pytest.mark.parametrize("stored", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-02-30T09:00:00Z"])
+def test_a_moment_that_no_calendar_holds_is_shown_as_stored(stored: str) -> None:
+    now = Now(MONDAY, ZoneInfo("America/New_York" if stored.startswith("0") else "Asia/Tokyo"))
+    assert now.moment(stored) == words.Moment(stored, f"“{stored}”")
+    assert local_of(stored, now.zone) == ""

@@ -282,7 +282,7 @@ NO_RECORD = {
         "operations.validate",
     ),
     *("definitions.read", "definitions.search", "definitions.translate"),
-    *("token.issue", "token.configuration", "signing.show_form", "signing.sign_in", "signing.sign_out"),
+    *("token.smart_configuration", "token.give_token", "signing.show_form", "signing.sign_in", "signing.sign_out"),
     *("signing.sign_out_everywhere", "signing.show_account", "openid.begin", "openid.back"),
 }
 """Routes that answer the same whatever records there are."""

@@ -112,3 +112,28 @@ def test_who_asks_for_what_cannot_be_is_told_what_can() -> None:
         "reject, cancel, re-route, claim, assign, book-appointment, seen, set-business-status, comment, correct-code, "
         "confirm-birth-date, pause-clock."
     )
+
+
+def test_what_cannot_be_taken_back_needs_words() -> None:
+    fault = (FaultKind.BUSINESS_RULE, [("task-comment", "Task.note")])
+    assert judged("entered-in-error", {}) == fault
+    assert judged("entered-in-error", {"comment": "Another patient's."}) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "is_sound"),
+    [
+        ("2024-05-10", True),
+        ("2024-05-09", False),
+        ("2031-03-16T23:59:59+01:00", True),
+        ("2031-03-17", False),
+        ("0001-01-01T00:00:00+14:00", False),
+        ("9999-12-31T23:59:59-14:00", False),
+        ("2026-02-30", False),
+    ],
+)
+def test_an_appointment_lies_between_a_year_before_receipt_and_five_years_from_now(value: str, is_sound: bool) -> None:
+    position = Position("accepted", Queue.ADULT, client="north", received_on=date(2025, 5, 10))
+    verdict = judge("book-appointment", {"date": value}, position, LEAD, CODES, TODAY)
+    found = [issue.rule for issue in verdict[1]] if verdict else []
+    assert found == ([] if is_sound else ["task-field"])

@@ -22,6 +22,7 @@ status_change = Table(
     metadata,
     Column("task_id", String(36), ForeignKey("task.id"), primary_key=True),
     Column("version", Integer, primary_key=True),
+    Column("step", Integer, primary_key=True),
     Column("client", String(64), nullable=False),
     instant("at"),
     Column("actor", String(128), nullable=False),
@@ -37,9 +38,11 @@ status_change = Table(
     Column("value", Text),
     Index(None, "status", "task_id", "at"),
 )
-"""Every change of a Task, immutable: its history and timeline, and what its sender is told from.
+"""Every change of a Task, immutable: its history and timeline, and what its sender is told from. One version may be
+reached by several steps, each with its row.
 
-``action`` is the code of a move, ``create`` and ``update`` for what the machine made of what a sender sent, or
+``action`` is the code of a move, ``appointment-dropped`` where another queue does not keep one, ``create`` and
+``update`` for what the machine made of what a sender sent, or
 ``take-in`` for what a human took in;
 ``reason`` a code of the CodeSystem status-reason, ``comment`` the words given with the move, ``value`` what it set."""
 

@@ -110,6 +110,7 @@ task = Table(
     Column("queue", String(32), nullable=False),
     Column("status", String(32), nullable=False),
     Column("held_from", String(32)),
+    Column("progress", String(32)),
     Column("business_status", String(32)),
     Column("priority_rank", Integer, nullable=False),
     Column("red_flag", Integer, nullable=False),

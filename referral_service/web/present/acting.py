@@ -287,10 +287,13 @@ def moment_of(text: str, zone: ZoneInfo) -> str | None:
 
 
 def local_of(moment: str | None, zone: ZoneInfo) -> str:
-    """A FHIR dateTime for a field of day and time; empty when it has no time."""
+    """A FHIR dateTime for a field of day and time; empty when it has no time, or none that the zone can show."""
     if moment is None or "T" not in moment:
         return ""
-    return datetime.fromisoformat(moment).astimezone(zone).strftime("%Y-%m-%dT%H:%M")
+    try:
+        return datetime.fromisoformat(moment).astimezone(zone).strftime("%Y-%m-%dT%H:%M")
+    except (ValueError, OverflowError):
+        return ""
 
 
 def moment_words(moment: str, now: words.Now) -> str:

@@ -31,8 +31,9 @@ def likely(row: Row, policy: Policy) -> Proposed:
     filled = _filled(row, policy)
     if row["status"] in FINAL:
         return Proposed(("comment", "report", "undo"), filled)
-    if row["business_status"] == "cancellation-requested":
-        return Proposed(("fail", "complete", "comment"), filled, "fail")
+    if _is_withdrawn(row):
+        end = "fail" if row["status"] == "in-progress" else "cancel"
+        return Proposed((end, "complete", "comment"), filled, end)
     if row["queue"] == Queue.REVIEW and row["status"] != "on-hold":
         return _in_review(read_decision(row["decision"]), filled, policy)
     listed = _NEXT[row["status"]]
@@ -45,7 +46,11 @@ def _filled(row: Row, policy: Policy) -> dict[str, dict[str, str]]:
     at = {Takes.DATE.value: local_of(row["appointment"], policy.zone)}
     withdrawn = {Takes.REASON.value: WITHDRAWN}
     filled = {"move-appointment": at, "did-not-attend": at, "seen": at, "undo": {Takes.COMMENT.value: _UNDO}}
-    return filled | ({"fail": withdrawn} if row["business_status"] == "cancellation-requested" else {})
+    return filled | ({"fail": withdrawn, "cancel": withdrawn} if _is_withdrawn(row) else {})
+
+
+def _is_withdrawn(row: Row) -> bool:
+    return row["referral_status"] in ("revoked", "entered-in-error")
 
 
 def _in_review(decision: Decision, filled: dict[str, dict[str, str]], policy: Policy) -> Proposed:

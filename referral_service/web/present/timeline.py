@@ -92,6 +92,7 @@ _NAMED: Mapping[str, str] = {
     "report": "Report added",
     "book-appointment": "Appointment booked for {value}",
     "move-appointment": "Appointment moved to {value}",
+    "appointment-dropped": "Appointment not kept in the new queue: {value}",
     "did-not-attend": "Did not attend",
     "seen": "Patient was seen",
     "correct-code": "Code corrected to {value}",
@@ -110,4 +111,4 @@ def _by_name(row: Row, now: Now) -> str:
     return told.format(value=moment_words(value, now) if row["action"] in _DATED else value)
 
 
-_DATED = {"book-appointment", "move-appointment"}
+_DATED = {"book-appointment", "move-appointment", "appointment-dropped"}

@@ -41,8 +41,11 @@ class Now:
         return self.at.astimezone(self.zone).date()
 
     def moment(self, instant: str | datetime) -> Moment:
-        """``16 Mar 2026, 09:41`` in the site's zone, from a FHIR instant."""
-        local = _aware(instant).astimezone(self.zone)
+        """``16 Mar 2026, 09:41`` in the site's zone, from a FHIR instant; as stored where no calendar holds it."""
+        try:
+            local = _aware(instant).astimezone(self.zone)
+        except (ValueError, OverflowError):
+            return Moment(str(instant), f"“{instant}”")
         return Moment(local.isoformat(timespec="seconds"), f"{day(local.date())}, {local:%H:%M}")
 
     def waited(self, since: str) -> str:

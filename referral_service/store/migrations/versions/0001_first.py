@@ -320,6 +320,7 @@ def upgrade() -> None:
         sa.Column("queue", sa.String(length=32), nullable=False),
         sa.Column("status", sa.String(length=32), nullable=False),
         sa.Column("held_from", sa.String(length=32), nullable=True),
+        sa.Column("progress", sa.String(length=32), nullable=True),
         sa.Column("business_status", sa.String(length=32), nullable=True),
         sa.Column("priority_rank", sa.Integer(), nullable=False),
         sa.Column("red_flag", sa.Integer(), nullable=False),
@@ -444,6 +445,7 @@ def upgrade() -> None:
         "status_change",
         sa.Column("task_id", sa.String(length=36), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("client", sa.String(length=64), nullable=False),
         sa.Column("at", sa.String(length=24), nullable=False),
         sa.Column("actor", sa.String(length=128), nullable=False),
@@ -458,7 +460,7 @@ def upgrade() -> None:
         sa.Column("comment", sa.Text(), nullable=True),
         sa.Column("value", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["task_id"], ["task.id"], name=op.f("fk_status_change_task_id")),
-        sa.PrimaryKeyConstraint("task_id", "version", name=op.f("pk_status_change")),
+        sa.PrimaryKeyConstraint("task_id", "version", "step", name=op.f("pk_status_change")),
     )
     op.create_index(
         op.f("ix_status_change_status_task_id_at"), "status_change", ["status", "task_id", "at"], unique=False
