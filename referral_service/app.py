@@ -15,6 +15,7 @@ from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
 from referral_service.intake.site import Site
 from referral_service.policy import Policy, load_policy
+from referral_service.reminding import Reminder
 from referral_service.settings import Settings, SettingsError, from_environment
 from referral_service.store.engine import Store, open_store
 from referral_service.store.migrations import check, upgrade
@@ -40,7 +41,7 @@ from referral_service.web import (
     submitting,
     worklist,
 )
-from referral_service.worker import now, run, start_thread
+from referral_service.worker import Together, Work, now, run, start_thread
 
 log = logging.getLogger("referral_service")
 
@@ -58,7 +59,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
-        start_thread(store, Teller(store, policy, chosen, now))
+        start_thread(store, _work_of(store, policy, chosen))
     return served
 
 
@@ -78,8 +79,12 @@ def work(settings: Settings, stopping: Event) -> None:
     check_ways(policy, settings)
     if not policy.alerts.contacts:
         log.warning(NO_CONTACT)
-    run(store, Teller(store, policy, settings, now), stopping)
+    run(store, _work_of(store, policy, settings), stopping)
     store.close()
+
+
+def _work_of(store: Store, policy: Policy, settings: Settings) -> Work:
+    return Together((Teller(store, policy, settings, now), Reminder(store, policy, now)))
 
 
 def remark_on_alerts(settings: Settings) -> str | None:

@@ -1,4 +1,4 @@
-"""Alerts: raised with the referral, told to the contacts in turn, open until somebody has acknowledged them."""
+"""Alerts: raised with the referral or on a day, told to the contacts in turn, open until somebody acknowledges them."""
 
 from __future__ import annotations
 
@@ -90,6 +90,22 @@ def acknowledge(connection: Connection, alert_id: str, who: str, at: datetime) -
         return False
     connection.execute(update(notice).where(notice.c.alert_id == alert_id).values(due=None))
     return True
+
+
+def kinds_of_hold(connection: Connection, referral_id: str, hold: int) -> set[str]:
+    """The kinds of alert that were raised of one hold of a referral's Task."""
+    alert = tables.alert
+    mine = (alert.c.referral_id == referral_id, alert.c.hold == hold)
+    return set(connection.execute(select(alert.c.kind).where(*mine)).scalars())
+
+
+def close_with_hold(connection: Connection, referral_id: str, at: str) -> None:
+    """What was raised because a Task stood on hold is closed with the hold, and nobody further is told."""
+    alert, notice = tables.alert, tables.notice
+    mine = (alert.c.referral_id == referral_id, alert.c.hold > 0)
+    connection.execute(update(alert).where(*mine, alert.c.acknowledged_at.is_(None)).values(acknowledged_at=at))
+    told_of = select(alert.c.id).where(*mine)
+    connection.execute(update(notice).where(notice.c.alert_id.in_(told_of)).values(due=None))
 
 
 def _alerts() -> Select[Any]:

@@ -192,6 +192,16 @@ def test_a_question_goes_to_the_sender_with_its_words_and_the_clock_of_the_answe
     )
 
 
+def test_the_days_of_a_question_go_with_it_and_do_not_come_back_with_another_hold(
+    site: Site, app_client: FlaskClient
+) -> None:
+    identity = send(site, referral())
+    do(app_client, identity, "return-for-information", reason="more-information-needed", comment="Which medicines?")
+    do(app_client, identity, "resume")
+    html = do(app_client, identity, "hold", reason="patient-unavailable")
+    assert sections(html)["standing"] == "How it stands triage by Mon 23 Mar 2026 seen by 20 Jul 2026"
+
+
 def test_the_senders_answer_stands_among_the_messages_and_resumes(site: Site, app_client: FlaskClient) -> None:
     caller = Caller(app_client, site)
     identity = send(site, referral(identifier=[{"type": PLACER, "value": "N-1"}]), client="local")
