@@ -425,6 +425,17 @@ def test_who_was_overtaken_is_told_by_whom_and_finds_what_was_typed_on_the_new_v
     assert send_form(app_client, identity, "reject", "2", reason="capacity").status_code == 303
 
 
+def test_who_pressed_a_button_without_fields_is_not_told_of_what_they_typed(
+    site: Site, app_client: FlaskClient
+) -> None:
+    identity = send(site, referral())
+    by_kim(site, identity, "comment", comment="Looked at it.")
+    answer = send_form(app_client, identity, "claim", "1")
+    assert answer.status_code == 412
+    assert box(answer.text, "problem").startswith("Somebody was quicker Kim Rota")
+    assert box(answer.text, "problem").endswith("was not done.")
+
+
 def test_what_was_typed_is_shown_also_when_its_form_is_gone(site: Site, app_client: FlaskClient) -> None:
     identity = send(site, referral())
     by_kim(site, identity, "reject", reason="out-of-scope", comment="Not ours.")
