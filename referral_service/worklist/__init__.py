@@ -13,7 +13,6 @@ from referral_service.worklist.table import (
     NEEDS_REASON,
     OPEN,
     Position,
-    moves_from,
     position_on_cancel,
 )
 
@@ -40,7 +39,6 @@ __all__ = [
     "everyone",
     "judge",
     "machine",
-    "moves_from",
     "no_such_move",
     "position_on_cancel",
 ]
