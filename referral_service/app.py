@@ -44,6 +44,7 @@ from referral_service.web import (
 from referral_service.worker import Together, Work, now, run, start_thread
 
 log = logging.getLogger("referral_service")
+WORKER_APART = "`referral-service worker`, a process of its own, looks for unanswered questions and tells the contacts."
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -90,12 +91,12 @@ def _work_of(store: Store, policy: Policy, settings: Settings) -> Work:
 def remark_on_alerts(settings: Settings) -> str | None:
     """What is to be said of alerts before serving, if anything; raises when they could not be told from here."""
     policy, store = load_policy(settings.policy), open_store(settings.database_url)
-    if not policy.alerts.contacts:
-        return NO_CONTACT
+    remarks = [] if policy.alerts.contacts else [NO_CONTACT]
     if store.is_shared:
-        return "The contacts of alerts are told by `referral-service worker`, a process of its own."
-    check_ways(policy, settings)
-    return None
+        remarks.append(WORKER_APART)
+    else:
+        check_ways(policy, settings)
+    return " ".join(remarks) or None
 
 
 def site_of(store: Store, policy: Policy, public_url: str) -> Site:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from referral_service.app import site_of
+from referral_service.app import WORKER_APART, remark_on_alerts, site_of
 from referral_service.intake import Incoming, receive
 from referral_service.intake.moves import act
 from referral_service.policy import load_policy
@@ -268,6 +268,11 @@ def unlisted(folder: Path, url: str) -> dict[str, str]:
         "REFERRAL_POLICY": str(policy_that_tells(folder, "https://pager.example:8443")),
         "REFERRAL_OUTBOUND": "https://pager.example",
     }
+
+
+def test_a_site_without_contacts_is_told_that_it_needs_a_worker_all_the_same(postgres_url: str) -> None:
+    settings = from_environment({"REFERRAL_DATABASE_URL": postgres_url, "REFERRAL_AUTH": "none"})
+    assert remark_on_alerts(settings) == f"{NO_CONTACT} {WORKER_APART}"
 
 
 def test_a_site_without_contacts_is_told_so_once_at_start(tmp_path: Path) -> None:
