@@ -19,6 +19,7 @@ from referral_service.intake.later import reconsider_all
 from referral_service.intake.site import Site
 from referral_service.policy import Policy, load_policy
 from referral_service.recording import Recorder
+from referral_service.reminding import Reminder
 from referral_service.sealing import Sealer
 from referral_service.settings import Settings, SettingsError, from_environment
 from referral_service.store.engine import Store, open_store, sqlite_file
@@ -54,9 +55,10 @@ from referral_service.web import (
     worklist,
 )
 from referral_service.web.limits import Limiter
-from referral_service.worker import now, run, start_thread
+from referral_service.worker import Together, Work, now, run, start_thread
 
 log = logging.getLogger("referral_service")
+WORKER_APART = "`referral-service worker`, a process of its own, looks for unanswered questions and tells the contacts."
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -71,7 +73,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
-        start_thread(store, Teller(store, policy, chosen, now))
+        start_thread(store, _work_of(store, policy, chosen))
         start_thread(store, Sealer(store, now))
     return served
 
@@ -112,20 +114,24 @@ def work(settings: Settings, stopping: Event) -> None:
         log.warning(NO_CONTACT)
     sealing = Thread(target=run, args=(store, Sealer(store, now), stopping), name="sealing")
     sealing.start()
-    run(store, Teller(store, policy, settings, now), stopping)
+    run(store, _work_of(store, policy, settings), stopping)
     sealing.join()
     store.close()
+
+
+def _work_of(store: Store, policy: Policy, settings: Settings) -> Work:
+    return Together((Teller(store, policy, settings, now), Reminder(store, policy, now)))
 
 
 def remark_on_alerts(settings: Settings) -> str | None:
     """What is to be said of alerts before serving, if anything; raises when they could not be told from here."""
     policy, store = load_policy(settings.policy), open_store(settings.database_url)
-    if not policy.alerts.contacts:
-        return NO_CONTACT
+    remarks = [] if policy.alerts.contacts else [NO_CONTACT]
     if store.is_shared:
-        return "The contacts of alerts are told by `referral-service worker`, a process of its own."
-    check_ways(policy, settings)
-    return None
+        remarks.append(WORKER_APART)
+    else:
+        check_ways(policy, settings)
+    return " ".join(remarks) or None
 
 
 def site_of(store: Store, policy: Policy, public_url: str) -> Site:

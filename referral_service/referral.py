@@ -72,11 +72,32 @@ class Flag(StrEnum):
 
 
 class AlertKind(StrEnum):
-    """Why a duty contact is told of a referral at once."""
+    """Why a duty contact is told of a referral."""
 
     RED_FLAG = "red-flag"
     STAT = "stat"
     """The sender itself asks for ``stat``."""
+    REMINDER = "reminder"
+    """The sender was asked for more and has not answered: it is to be reminded."""
+    ESCALATION = "escalation"
+    """And still has not: a lead is to decide."""
+
+    @property
+    def words(self) -> str:
+        return _ALERT_WORDS[self]
+
+    @property
+    def is_of_hold(self) -> bool:
+        """Raised because a day has come, not because something was received."""
+        return self in (AlertKind.REMINDER, AlertKind.ESCALATION)
+
+
+_ALERT_WORDS = {
+    AlertKind.RED_FLAG: "Red flag",
+    AlertKind.STAT: "Sent as stat",
+    AlertKind.REMINDER: "Sender to be reminded",
+    AlertKind.ESCALATION: "Not answered, for a lead",
+}
 
 
 class Place(StrEnum):

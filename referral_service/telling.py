@@ -26,7 +26,6 @@ from referral_service.worker import Clock, delay
 log = logging.getLogger("referral_service")
 Row = Mapping[str, Any]
 
-_KINDS = {AlertKind.RED_FLAG: "Red flag", AlertKind.STAT: "Sent as stat"}
 NO_CONTACT = "Nobody is told of alerts: the policy names no contact in [alerts]. They stand on the pages only."
 
 
@@ -138,14 +137,14 @@ def told(alert: Row, step: int, policy: Policy, public_url: str) -> Told:
 
 
 def letter(message: Told, to: str, policy: Policy, at: datetime) -> mail.Letter:
-    kind = _KINDS[message.kind]
+    kind = message.kind.words
     where = f"in {message.queue}" if message.queue else "in what was not taken"
     raised = datetime.fromisoformat(message.raised).astimezone(policy.zone)
     lines = [
         f"{kind}, {where}.",
         "",
         f"{'Referral' if message.about == 'referral' else 'Request'} {message.identity}",
-        f"Received {raised:%Y-%m-%d %H:%M} ({policy.zone.key})",
+        f"{'Raised' if message.kind.is_of_hold else 'Received'} {raised:%Y-%m-%d %H:%M} ({policy.zone.key})",
         message.link,
         "",
         _why_told(message, policy),

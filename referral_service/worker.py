@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread, main_thread
 from typing import Protocol
@@ -34,6 +35,19 @@ class Work(Protocol):
     def step(self) -> bool: ...
 
     def next_due(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Several kinds of work by one worker: a piece of the first that has one, then it is asked again."""
+
+    kinds: tuple[Work, ...]
+
+    def step(self) -> bool:
+        return any(work.step() for work in self.kinds)
+
+    def next_due(self) -> str | None:
+        return min((due for work in self.kinds if (due := work.next_due()) is not None), default=None)
 
 
 def delay(attempts: int, chance: float) -> float:

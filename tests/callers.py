@@ -49,7 +49,9 @@ class Doors:
 
     def __post_init__(self) -> None:
         policy = replace(self.site.policy, limits=Limits(known=1_000_000, unknown=1_000_000))
-        self.app = application(replace(self.site, policy=policy), Gate(asks=True, secret_key="k" * 32, told=lambda: self.who))
+        self.app = application(
+            replace(self.site, policy=policy), Gate(asks=True, secret_key="k" * 32, told=lambda: self.who)
+        )
 
     def of(self, who: Caller) -> shapes.Caller:
         """The doors as ``who`` finds them."""

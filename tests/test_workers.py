@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from referral_service.app import WORKER_APART, remark_on_alerts, site_of
+from referral_service.intake import Incoming, receive
+from referral_service.intake.moves import act
 from referral_service.policy import load_policy
 from referral_service.settings import from_environment
 from referral_service.store import tables
@@ -24,6 +28,7 @@ from referral_service.store.leases import LEASE
 from referral_service.store.migrations import upgrade
 from referral_service.telling import NO_CONTACT, Teller
 from referral_service.worker import now
+from referral_service.worklist import everyone
 from tests.receivers import Receiver
 from tests.serving import Server
 from tests.shapes import referral
@@ -195,6 +200,50 @@ def test_on_sqlite_the_serving_process_tells_and_stops_gracefully(tmp_path: Path
     assert [words for words in ("Traceback", "refused to gracefully stop") if words in log] == []
 
 
+def test_on_sqlite_the_serving_process_tells_of_a_question_that_is_not_answered(
+    tmp_path: Path, pager: Receiver
+) -> None:
+    url = f"sqlite:///{tmp_path / 'alerts.db'}"
+    environment = {
+        "REFERRAL_DATABASE_URL": url,
+        "REFERRAL_POLICY": str(policy_that_tells(tmp_path, pager.origin)),
+        "REFERRAL_OUTBOUND": pager.origin,
+    }
+    with opened(environment) as store:
+        upgrade(store)
+        identity = asked_long_ago(store)
+    server = Server(url, tmp_path, environment)
+    server.start()
+    assert until(lambda: len(pager.calls) == 2), server.log.read_text("utf-8")
+    server.stop()
+    assert sorted(call.body["kind"] for call in pager.calls) == ["escalation", "reminder"]
+    assert {call.body["id"] for call in pager.calls} == {identity}
+
+
+def test_a_worker_tells_of_a_question_that_is_not_answered(
+    database: tuple[Server, Workers, dict[str, str]], pager: Receiver
+) -> None:
+    _, workers, environment = database
+    with opened(environment) as store:
+        asked_long_ago(store)
+    for _ in range(2):
+        workers.start()
+    assert until(lambda: len(pager.calls) == 2), workers.log.read_text("utf-8")
+    assert sorted(call.body["kind"] for call in pager.calls) == ["escalation", "reminder"]
+
+
+def asked_long_ago(store: Store) -> str:
+    """The referral's id; its sender was asked for more 60 days ago."""
+    site, at = site_of(store, load_policy(), "http://localhost"), now() - timedelta(days=60)
+    received = receive(site, Incoming("local", "create", "r-1", json.dumps(referral()).encode(), at), "ServiceRequest")
+    with store.reading() as connection:
+        task_id = connection.execute(select(tables.task.c.id)).scalar_one()
+    asked = {"reason": "more-information-needed", "comment": "Since when?"}
+    answer = act(site, everyone("local"), task_id, None, "return-for-information", asked, at, "r-2")
+    assert answer.fault is None, answer.issues
+    return received.answers[0].id or ""
+
+
 def test_what_cannot_be_told_stops_serve_at_once(tmp_path: Path) -> None:
     assert said_at_start("serve", unlisted(tmp_path, f"sqlite:///{tmp_path / 'none.db'}")) == (1, UNLISTED)
 
@@ -219,6 +268,11 @@ def unlisted(folder: Path, url: str) -> dict[str, str]:
         "REFERRAL_POLICY": str(policy_that_tells(folder, "https://pager.example:8443")),
         "REFERRAL_OUTBOUND": "https://pager.example",
     }
+
+
+def test_a_site_without_contacts_is_told_that_it_needs_a_worker_all_the_same(postgres_url: str) -> None:
+    settings = from_environment({"REFERRAL_DATABASE_URL": postgres_url, "REFERRAL_AUTH": "none"})
+    assert remark_on_alerts(settings) == f"{NO_CONTACT} {WORKER_APART}"
 
 
 def test_a_site_without_contacts_is_told_so_once_at_start(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
-"""Alerts are raised in the transaction that writes what they speak of: neither is ever there without the other."""
+"""Alerts of what was received stand in the transaction that writes it: neither is ever there without the other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from referral_service.intake.draft import Draft
 from referral_service.intake.site import new_id
+from referral_service.policy import Alerts
 from referral_service.referral import AlertKind, Decision, Flag, Priority
 from referral_service.store import alerts, tables
 from referral_service.store.engine import Connection, instant
@@ -35,14 +37,18 @@ def raise_of_not_taken(draft: Draft) -> None:
         _raise(draft, {AlertKind.RED_FLAG}, None)
 
 
-def _raise(draft: Draft, kinds: Iterable[str], referral_id: str | None) -> None:
+def rows_of_alert(policy: Alerts, at: datetime, **facts: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The alert, and a message for each contact, due one after the other for as long as nobody acknowledges it."""
-    policy, at = draft.site.policy.alerts, draft.incoming.at
+    alert = {"id": new_id(), "hold": 0, "at": instant(at), **facts}
+    dues = [instant(at + timedelta(minutes=step * policy.escalate_minutes)) for step in range(len(policy.contacts))]
+    return alert, [{"alert_id": alert["id"], "step": step, "due": due, "attempts": 0} for step, due in enumerate(dues)]
+
+
+def _raise(draft: Draft, kinds: Iterable[str], referral_id: str | None) -> None:
+    policy = draft.site.policy.alerts
+    about = {"received_id": draft.received_id, "referral_id": referral_id}
     for kind in sorted(policy.kinds.intersection(kinds)):
-        alert_id = new_id()
-        received_id = draft.received_id
-        raised = instant(at)
-        draft.add(tables.alert, id=alert_id, kind=kind, received_id=received_id, referral_id=referral_id, at=raised)
-        for step in range(len(policy.contacts)):
-            due = instant(at + timedelta(minutes=step * policy.escalate_minutes))
-            draft.add(tables.notice, alert_id=alert_id, step=step, due=due, attempts=0)
+        alert, notices = rows_of_alert(policy, draft.incoming.at, kind=kind, **about)
+        draft.add(tables.alert, **alert)
+        for notice in notices:
+            draft.add(tables.notice, **notice)

@@ -1,4 +1,4 @@
-"""Alerts: raised with the referral, told to the contacts in turn, open until somebody has acknowledged them."""
+"""Alerts: raised with the referral or on a day, told to the contacts in turn, open until somebody acknowledges them."""
 
 from __future__ import annotations
 
@@ -100,6 +100,22 @@ def _of(queues: tuple[Queue, ...]) -> list[ColumnElement[bool]]:
     alert, task = tables.alert, tables.task.alias()
     theirs = exists().where(task.c.referral_id == alert.c.referral_id, task.c.queue.in_(queues))
     return [or_(alert.c.referral_id.is_(None), theirs)]
+
+
+def kinds_of_hold(connection: Connection, referral_id: str, hold: int) -> set[str]:
+    """The kinds of alert that were raised of one hold of a referral's Task."""
+    alert = tables.alert
+    mine = (alert.c.referral_id == referral_id, alert.c.hold == hold)
+    return set(connection.execute(select(alert.c.kind).where(*mine)).scalars())
+
+
+def close_with_hold(connection: Connection, referral_id: str, at: str) -> None:
+    """What was raised because a Task stood on hold is closed with the hold, and nobody further is told."""
+    alert, notice = tables.alert, tables.notice
+    mine = (alert.c.referral_id == referral_id, alert.c.hold > 0)
+    connection.execute(update(alert).where(*mine, alert.c.acknowledged_at.is_(None)).values(acknowledged_at=at))
+    told_of = select(alert.c.id).where(*mine)
+    connection.execute(update(notice).where(notice.c.alert_id.in_(told_of)).values(due=None))
 
 
 def _alerts() -> Select[Any]:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from referral_service.referral import Priority
 from referral_service.store import tables
+from referral_service.store.alerts import close_with_hold
 from referral_service.worklist import FINAL
 
 Row = Mapping[str, Any]
@@ -124,6 +125,8 @@ def replace_version(
     shared = {name: current[name] for name in ("id", "version", "client", "last_updated", "content")}
     kept = {name: current.get(name) for name in ("decision", "machine_decision", "decision_input", "received_id")}
     connection.execute(insert(tables.history).values({**shared, **kept, "type": kind}))
+    if table is tables.task and current["status"] == "on-hold" and values.get("status", "on-hold") != "on-hold":
+        close_with_hold(connection, current["referral_id"], values["last_updated"])
     return True
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -37,7 +37,8 @@ _ENDINGS = {"application/pdf": ".pdf", "image/png": ".png", "image/jpeg": ".jpg"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One attachment. ``data`` is None when it is only named, at ``address``; ``text`` is what of it can be read."""
+    """One attachment. ``key`` tells it by its content, else by where it stands. ``data`` is None when it is only named,
+    at ``address`` if anywhere; ``text`` is what of it can be read."""
 
     key: str
     title: str
@@ -54,7 +55,7 @@ class File:
 
 
 def files_of(connection: Reader, row: Row) -> list[File]:
-    """Every attachment once, in the order of the documents that hold them."""
+    """Every attachment once, in the order of the documents that hold them; the same content goes by all its titles."""
     if row["referral_status"] == MASKED:
         return []
     request = orjson.loads(row["request"])
@@ -68,11 +69,16 @@ def files_of(connection: Reader, row: Row) -> list[File]:
     theirs = [one for one in records if _reference_to(one) in pointed_at or _is_of(one, row["patient_id"])]
     held = [*theirs, *request.get("contained", [])]
     held.sort(key=lambda one: one["resourceType"] == "Binary")  # a document that points at one names it better
-    shown: dict[str, File] = {}
-    for record in held:
-        for file in _files(connection, row["client"], record, request):
-            shown.setdefault(file.key, file)
-    return list(shown.values())
+    shown: dict[str, list[File]] = {}
+    for place, record in enumerate(held):
+        for position, file in enumerate(_files(connection, row["client"], record, request)):
+            key = file.key or f"{place}-{position}"
+            shown.setdefault(key, []).append(replace(file, key=key))
+    return [replace(same[0], title=_titles(same)) for same in shown.values()]
+
+
+def _titles(same: list[File]) -> str:
+    return "; ".join(dict.fromkeys(file.title for file in same if file.title)) or "Document"
 
 
 def _reference_to(record: Resource) -> str:
@@ -91,7 +97,7 @@ def _files(connection: Reader, client: str, record: Resource, request: Resource)
     named = concept(record.get("type")) or str(record.get("description", "")) or concept(record.get("code"))
     for attachment in _attachments(record):
         whole = {**attachment, **_content(connection, client, attachment, request)}
-        yield _file(whole, str(attachment.get("title") or named or "Document"), str(record.get("date", "")))
+        yield _file(whole, str(attachment.get("title") or named), str(record.get("date", "")))
 
 
 def _attachments(record: Resource) -> Iterable[Resource]:
@@ -123,8 +129,8 @@ def _file(attachment: Resource, title: str, date: str) -> File:
     data = base64.b64decode(attachment["data"]) if "data" in attachment else None
     media_type = str(attachment.get("contentType", "")).partition(";")[0].strip().lower()
     address = "" if data is not None else str(attachment.get("url", ""))
-    digest = sha256(data if data is not None else address.encode()).hexdigest()[:16]
-    return File(digest, title, media_type or "type not given", media_type, date[:10], data, address, _text(attachment))
+    key = sha256(data).hexdigest()[:16] if data else ""
+    return File(key, title, media_type or "type not given", media_type, date[:10], data, address, _text(attachment))
 
 
 def _text(attachment: Resource) -> str:

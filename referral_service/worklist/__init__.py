@@ -15,7 +15,6 @@ from referral_service.worklist.table import (
     QUESTION,
     WISH,
     Position,
-    moves_from,
     position_on_cancel,
 )
 
@@ -45,7 +44,6 @@ __all__ = [
     "everyone",
     "judge",
     "machine",
-    "moves_from",
     "no_such_move",
     "position_on_cancel",
 ]

@@ -57,12 +57,6 @@ class Position:
     received_on: date | None = None
 
 
-def moves_from(position: Position) -> frozenset[str]:
-    """The statuses that a Task may take from here, entered-in-error among them."""
-    back = {position.came_from} if position.status == "on-hold" and position.came_from else set()
-    return (MOVES[position.status] | back | {"entered-in-error"}) - {position.status}
-
-
 def position_on_cancel(current: Position) -> Position | None:
     """What a revoke by the sender makes of a Task; None when the Task is final.
 

@@ -192,6 +192,16 @@ def test_a_question_goes_to_the_sender_with_its_words_and_the_clock_of_the_answe
     )
 
 
+def test_the_days_of_a_question_go_with_it_and_do_not_come_back_with_another_hold(
+    site: Site, app_client: FlaskClient
+) -> None:
+    identity = send(site, referral())
+    do(app_client, identity, "return-for-information", reason="more-information-needed", comment="Which medicines?")
+    do(app_client, identity, "resume")
+    html = do(app_client, identity, "hold", reason="patient-unavailable")
+    assert sections(html)["standing"] == "How it stands triage by Mon 23 Mar 2026 seen by 20 Jul 2026"
+
+
 def test_the_senders_answer_stands_among_the_messages_and_resumes(site: Site, app_client: FlaskClient) -> None:
     caller = Caller(app_client, site)
     identity = send(site, referral(identifier=[{"type": PLACER, "value": "N-1"}]), client="local")
@@ -413,6 +423,17 @@ def test_who_was_overtaken_is_told_by_whom_and_finds_what_was_typed_on_the_new_v
     assert values_of(answer.text, "reject") == {"version": "2", "reason": "capacity", "comment": "Two months."}
     assert task_of(site, identity).status == "requested"
     assert send_form(app_client, identity, "reject", "2", reason="capacity").status_code == 303
+
+
+def test_who_pressed_a_button_without_fields_is_not_told_of_what_they_typed(
+    site: Site, app_client: FlaskClient
+) -> None:
+    identity = send(site, referral())
+    by_kim(site, identity, "comment", comment="Looked at it.")
+    answer = send_form(app_client, identity, "claim", "1")
+    assert answer.status_code == 412
+    assert box(answer.text, "problem").startswith("Somebody was quicker Kim Rota")
+    assert box(answer.text, "problem").endswith("was not done.")
 
 
 def test_what_was_typed_is_shown_also_when_its_form_is_gone(site: Site, app_client: FlaskClient) -> None:

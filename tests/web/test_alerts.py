@@ -14,10 +14,13 @@ from werkzeug.test import TestResponse
 
 from referral_service.app import application
 from referral_service.intake import Site
+from referral_service.intake.moves import act
 from referral_service.policy import Contact
-from referral_service.store import tables
+from referral_service.reminding import Reminder
+from referral_service.store import tables, worklist
 from referral_service.web import alerts as page_of_alerts
 from referral_service.web import frame
+from referral_service.worklist import everyone
 from tests.web.test_pages import MONDAY, lines, page, referral, said, send
 
 RED = "Acute dystonic reaction after metoclopramide"
@@ -99,6 +102,32 @@ def test_acknowledging_says_who_and_when_and_ends_the_alert(site: Site, app_clie
     assert banners(html) == []
     (line,) = lines(html)
     assert line.endswith("Raised 16 Mar 2026, 11:55 Acknowledged by Local user 16 Mar 2026, 12:00 Acknowledged")
+
+
+def test_a_question_that_is_not_answered_stands_above_every_page_until_the_referral_leaves_the_hold(
+    site: Site, app_client: FlaskClient
+) -> None:
+    identity = send(site, referral(), timedelta(days=14))
+    _moved(site, identity, 11, "return-for-information", reason="more-information-needed", comment="Since when?")
+    Reminder(site.store, site.policy, lambda: MONDAY).step()
+    assert banners(page(app_client, "/")) == ["1 alert not acknowledged"]
+    (line,) = lines(page(app_client, "/alerts"))
+    assert line.startswith(f"Sender to be reminded Referral {identity} Adult movement disorders just now")
+    _moved(site, identity, 0, "resume")
+    html = page(app_client, "/alerts")
+    assert banners(html) == []
+    (line,) = lines(html)
+    assert "Closed, as the referral is no longer on hold 16 Mar 2026, 12:00" in line
+    assert line.endswith("Closed by itself")
+
+
+def _moved(site: Site, identity: str, days_ago: int, move: str, **fields: str) -> None:
+    with site.store.reading() as connection:
+        found = worklist.one_referral(connection, identity)
+    assert found is not None
+    at = MONDAY - timedelta(days=days_ago)
+    answer = act(site, everyone("local"), found["task_id"], None, move, fields, at, "r-2")
+    assert answer.fault is None, answer.issues
 
 
 def test_it_is_acknowledged_on_the_page_of_the_referral_too(site: Site, app_client: FlaskClient) -> None:

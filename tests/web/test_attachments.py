@@ -64,6 +64,17 @@ def test_what_came_in_the_same_request_is_listed_even_when_nothing_points_at_it(
     )
 
 
+def test_attachments_that_are_only_named_are_all_listed(site: Site, app_client: FlaskClient) -> None:
+    named = [{"attachment": {"title": title}} for title in ("Letter", "Video")]
+    identity = bundled(site, document(content=named), document(content=[{"attachment": {"title": "Letter"}}]))
+    assert re.findall("Letter|Video", attachments(app_client, identity)) == ["Letter", "Video", "Letter"]
+
+
+def test_the_same_content_is_listed_once_by_all_its_titles(site: Site, app_client: FlaskClient) -> None:
+    identity = bundled(site, document(), document(title="Scan"), document())
+    assert attachments(app_client, identity) == "Attachments Letter; Scan application/pdf , 17 Bytes"
+
+
 def test_what_a_referral_holds_in_itself_is_listed(site: Site, app_client: FlaskClient) -> None:
     held = document(id="d", title="Contained letter")
     body = referral(supportingInfo=[{"reference": "#d"}])

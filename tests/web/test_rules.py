@@ -24,7 +24,13 @@ PAGES_OF_COORDINATORS = {
     *("/referrals/x/do/x", "/referrals/x/files/x", "/do/x", "/not-taken/x/0/take-in"),
 }
 PAGES_OF_INPUT = {"/not-taken", "/not-taken/x", "/not-taken/x/text"}
-PAGES_OF_AUDITORS = {"/audit", "/audit/patients/x", "/fhir/AuditEvent", "/fhir/AuditEvent/x", "/fhir/AuditEvent/_search"}
+PAGES_OF_AUDITORS = {
+    "/audit",
+    "/audit/patients/x",
+    "/fhir/AuditEvent",
+    "/fhir/AuditEvent/x",
+    "/fhir/AuditEvent/_search",
+}
 PAGES_OF_EVERYBODY = {"/account", "/sign-out", "/sign-out-everywhere"}
 READ_BY_COORDINATORS = {
     *("/fhir/Task", "/fhir/Task/x", "/fhir/Task/x/_history", "/fhir/Task/x/_history/0", "/fhir/Task/x/$actions"),

@@ -6,6 +6,7 @@ from referral_service.fhir.bundle import Resource, literal
 from referral_service.fhir.package import definitions
 from referral_service.fhir.writer.outcome import CANONICAL, own_system
 from referral_service.referral import Queue
+from referral_service.worklist import MORE_INFORMATION
 
 ASSIGNEE = f"{CANONICAL}/StructureDefinition/assignee"
 APPOINTMENT = f"{CANONICAL}/StructureDefinition/appointment"
@@ -80,6 +81,11 @@ def appointment_of(task: Resource) -> str | None:
 def pauses_of(task: Resource) -> list[Resource]:
     """The Periods in which the clock stood still; the last one has no end while it does."""
     return [one["valuePeriod"] for one in task.get("extension", []) if one.get("url") == CLOCK_PAUSE]
+
+
+def is_returned(task: Resource) -> bool:
+    """Whether a Task is on hold because its sender was asked for more."""
+    return task["status"] == "on-hold" and own_code(task.get("statusReason"), "status-reason") == MORE_INFORMATION
 
 
 def queue_of(task: Resource) -> Queue | None:

@@ -77,15 +77,18 @@ alert = Table(
     Column("received_id", String(36), ForeignKey("received.id"), nullable=False),
     Column("referral_id", String(36), ForeignKey("service_request.id")),
     instant("at"),
+    Column("hold", Integer, nullable=False),
     Column("acknowledged_at", String(24)),
     Column("acknowledged_by", String(128)),
     one_of("kind", list(AlertKind)),
-    UniqueConstraint("referral_id", "kind"),
+    UniqueConstraint("referral_id", "kind", "hold"),
     Index(None, "received_id", "kind", unique=True, sqlite_where=_NOT_TAKEN, postgresql_where=_NOT_TAKEN),
     Index(None, "acknowledged_at", "at", "id"),
 )
 """What a human is to look at before all else: one row a referral and kind, or a request and kind when what it held was
-not taken. Open until somebody has acknowledged it."""
+not taken. ``hold`` is the version of the Task with which the hold began that it speaks of, so that there is one row a
+hold too; 0 where it speaks of none. Open until somebody has acknowledged it; one of a hold is closed with the hold, and
+then has no ``acknowledged_by``."""
 
 notice = Table(
     "notice",

@@ -303,11 +303,12 @@ def moment_words(moment: str, now: words.Now) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why nothing was done: each fault with the id of its field, and what was typed when its form is gone."""
+    """Why nothing was done: each fault with the id of its field; what was typed stands in the form ``again``, or is
+    ``kept`` here when its form is gone."""
 
     title: str
     faults: list[tuple[str, str]]
-    is_gone: bool
+    again: bool
     kept: list[tuple[str, str]]
 
 
@@ -316,4 +317,6 @@ def problem(action: Action, typed: Typed, offered: Offered) -> Problem:
     faults = [(f"{action.code}-{name}" if name and form else "", told) for name, told in typed.faults.items()]
     lost = [] if form else [(_label(action, takes), typed.values.get(takes, "")) for takes in action.takes]
     kept = [(label, value) for label, value in lost if value]
-    return Problem(_TITLES.get(action.code, action.label), faults, form is None, kept)
+    asked = [one for one in form.fields if one.kind != "fixed"] if form else []
+    again = any(typed.values.get(one.name) for one in asked)
+    return Problem(_TITLES.get(action.code, action.label), faults, again, kept)

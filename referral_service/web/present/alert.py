@@ -15,7 +15,6 @@ from referral_service.web.present import words
 from referral_service.web.present.words import Moment, Now
 
 Row = Mapping[str, Any]
-KINDS = {AlertKind.RED_FLAG: "Red flag", AlertKind.STAT: "Sent as stat"}
 LATE = timedelta(minutes=2)
 """After this long a message that is due and that nobody takes in hand tells that no worker runs."""
 
@@ -38,6 +37,7 @@ class Shown:
     raised: Moment
     waited: str
     is_open: bool
+    ended: str
     events: list[Event]
 
 
@@ -68,13 +68,14 @@ def shown(row: Row, now: Now, policy: Policy) -> Shown:
     return Shown(
         id=row["id"],
         kind=row["kind"],
-        kind_words=KINDS[AlertKind(row["kind"])],
+        kind_words=AlertKind(row["kind"]).words,
         referral_id=row["referral_id"],
         received_id=row["received_id"],
         queue=words.queue_name(row["queue"], policy) if row["queue"] else "",
         raised=now.moment(row["at"]),
         waited=now.waited(row["at"]),
         is_open=row["acknowledged_at"] is None,
+        ended="Acknowledged" if row["acknowledged_by"] else "Closed by itself",
         events=_events(row, now, policy),
     )
 
@@ -84,7 +85,8 @@ def _events(row: Row, now: Now, policy: Policy) -> list[Event]:
     found = [(row["at"], "Raised", "")]
     found += [(one["sent_at"], "Told", one["contact"]) for one in row["notices"] if one["sent_at"]]
     if row["acknowledged_at"]:
-        found.append((row["acknowledged_at"], "Acknowledged by", row["acknowledged_by"]))
+        what = "Acknowledged by" if row["acknowledged_by"] else "Closed, as the referral is no longer on hold"
+        found.append((row["acknowledged_at"], what, row["acknowledged_by"] or ""))
     found.sort(key=lambda event: event[0])
     found += [(one["due"], _to_come(one), _contact(one, policy)) for one in row["notices"] if one["due"]]
     return [Event(now.moment(at), what, who) for at, what, who in found]

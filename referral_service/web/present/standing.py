@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from referral_service.fhir.writer import moves as written
+from referral_service.intake.applying import pauses as pauses_of
 from referral_service.policy import Policy
-from referral_service.referral import Priority
+from referral_service.referral import AlertKind, Priority
 from referral_service.web.present import people, words
 from referral_service.web.present.acting import moment_words
 from referral_service.web.present.people import Line
 from referral_service.web.present.words import Now
-from referral_service.worklist import FINAL, MORE_INFORMATION
-from referral_service.worklist.clock import Pause, escalation_on, outer_bound, reminder_on
+from referral_service.worklist import FINAL
+from referral_service.worklist.clock import escalation_on, outer_bound, reminder_on
+from referral_service.worklist.holds import hold_of
 
 Row = Mapping[str, Any]
 Resource = Mapping[str, Any]
@@ -42,7 +44,7 @@ def standing(row: Row, changes: Sequence[Row], now: Now, policy: Policy) -> Stan
 
 
 def _clock(row: Row, task: Resource, changes: Sequence[Row], now: Now, policy: Policy) -> list[Line]:
-    pauses = [_pause(one) for one in written.pauses_of(dict(task))]
+    pauses = pauses_of(dict(task))
     priority = Priority(task["priority"])
     received = datetime.fromisoformat(row["authored_on"]).astimezone(now.zone).date()
     bound = outer_bound(received, priority, policy, pauses)
@@ -51,25 +53,21 @@ def _clock(row: Row, task: Resource, changes: Sequence[Row], now: Now, policy: P
     for pause in pauses:
         since = words.day(pause.start)
         told.append(Line("stood still", f"{since} to {words.day(pause.end)}") if pause.end else Line("paused", since))
-    return told + _returned(row, changes, now, policy)
+    return told + _returned(task, changes, now, policy)
 
 
-def _returned(row: Row, changes: Sequence[Row], now: Now, policy: Policy) -> list[Line]:
-    """When a sender who was asked for more is reminded, and when a lead is told."""
-    asked = [one for one in changes if one["reason"] == MORE_INFORMATION and one["status"] == "on-hold"]
-    if row["status"] != "on-hold" or not asked or changes[-1]["status"] != "on-hold":
+def _returned(task: Resource, changes: Sequence[Row], now: Now, policy: Policy) -> list[Line]:
+    """When a sender who was asked for more is to be reminded, and when a lead is to decide: as far as alerts say so."""
+    hold = hold_of(changes)
+    if hold is None or not written.is_returned(dict(task)):
         return []
-    on = datetime.fromisoformat(asked[-1]["at"]).astimezone(now.zone).date()
-    return [
-        Line("asked on", words.day(on)),
-        Line("remind on", words.day(reminder_on(on, policy))),
-        Line("to a lead on", words.day(escalation_on(on, policy))),
-    ]
-
-
-def _pause(period: Resource) -> Pause:
-    end = period.get("end")
-    return Pause(date.fromisoformat(period["start"]), date.fromisoformat(end) if end else None)
+    on = datetime.fromisoformat(hold.since).astimezone(now.zone).date()
+    kinds = policy.alerts.kinds
+    told = [Line("asked on", words.day(on))]
+    told += [Line("remind on", words.day(reminder_on(on, policy)))] if AlertKind.REMINDER in kinds else []
+    return told + (
+        [Line("to a lead on", words.day(escalation_on(on, policy)))] if AlertKind.ESCALATION in kinds else []
+    )
 
 
 def _value(output: Resource) -> str:

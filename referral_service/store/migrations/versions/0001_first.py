@@ -290,13 +290,14 @@ def upgrade() -> None:
         sa.Column("received_id", sa.String(length=36), nullable=False),
         sa.Column("referral_id", sa.String(length=36), nullable=True),
         sa.Column("at", sa.String(length=24), nullable=False),
+        sa.Column("hold", sa.Integer(), nullable=False),
         sa.Column("acknowledged_at", sa.String(length=24), nullable=True),
         sa.Column("acknowledged_by", sa.String(length=128), nullable=True),
-        sa.CheckConstraint("kind IN ('red-flag', 'stat')", name=op.f("ck_alert_kind")),
+        sa.CheckConstraint("kind IN ('red-flag', 'stat', 'reminder', 'escalation')", name=op.f("ck_alert_kind")),
         sa.ForeignKeyConstraint(["received_id"], ["received.id"], name=op.f("fk_alert_received_id")),
         sa.ForeignKeyConstraint(["referral_id"], ["service_request.id"], name=op.f("fk_alert_referral_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
-        sa.UniqueConstraint("referral_id", "kind", name=op.f("uq_alert_referral_id_kind")),
+        sa.UniqueConstraint("referral_id", "kind", "hold", name=op.f("uq_alert_referral_id_kind_hold")),
     )
     op.create_index(op.f("ix_alert_acknowledged_at_at_id"), "alert", ["acknowledged_at", "at", "id"], unique=False)
     op.create_index(
