@@ -66,7 +66,7 @@ def test_a_database_is_brought_up_to_date_and_checked(tmp_path: Path) -> None:
     before = runner.invoke(main, ["db", "check"])
     assert (before.exit_code, before.output) == (
         1,
-        "Error: the database is at version none, this program needs 0001: run db upgrade\n",
+        "Error: the database is at version none, this program needs 0002: run db upgrade\n",
     )
     assert runner.invoke(main, ["db", "upgrade"]).exit_code == 0
     assert runner.invoke(main, ["db", "check"]).output == "The database is up to date.\n"
