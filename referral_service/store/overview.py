@@ -5,18 +5,19 @@ Everything is counted by the database; what comes back is as small as the answer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, select
+from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select
 
-from referral_service.referral import Flag
+from referral_service.referral import Disposition, Flag
 from referral_service.store import tables
 
 Row = Mapping[str, Any]
 _ALL_IN_ONE = (f"INDEXED BY {tables.LIST_FILTERS}", "sqlite")
 """That index holds all that is counted; SQLite would open every row for want of statistics."""
 
+NOT_TAKEN = (Disposition.REFUSED, Disposition.REJECTED)
 DECIDED = ("accepted", "rejected", "in-progress", "completed", "failed")
 """Statuses that a Task has once a person has decided on it; a cancel is the sender's."""
 
@@ -41,25 +42,46 @@ def waiting(connection: Connection, today: str) -> list[Row]:
     return _rows(connection, query)
 
 
-def waiting_since(connection: Connection) -> list[Row]:
-    """Open referrals by queue and the hour of first receipt (``2026-03-16T12``, UTC)."""
+def received_at_rank(connection: Connection, queue: str, rank: int) -> str | None:
+    """First receipt of the open referral that stands at a rank (from 1) of its queue, the shortest wait first."""
     task = tables.task
-    hour = func.substr(task.c.authored_on, 1, 13)
-    query = select(task.c.queue, hour.label("hour"), func.count().label("waiting"))
-    return _rows(connection, query.where(task.c.closed == 0).with_hint(task, *_ALL_IN_ONE).group_by(task.c.queue, hour))
+    query = select(task.c.authored_on).where(task.c.closed == 0, task.c.queue == queue)
+    by_wait = (f"INDEXED BY {tables.list_index('waiting')}", "sqlite")
+    newest_first = query.with_hint(task, *by_wait).order_by(task.c.authored_on.desc())
+    found: str | None = connection.execute(newest_first.offset(rank - 1).limit(1)).scalar()
+    return found
 
 
-def received(connection: Connection, starts: Sequence[str]) -> list[Row]:
-    """What was received in each of the weeks that begin at ``starts`` (rising instants), by what was said of it.
+def received(connection: Connection, since: str) -> list[Row]:
+    """What was received since an instant, by sender and what was said of it; ``rules`` are as in the ledger."""
+    row = tables.ledger
+    keys = (row.c.client, row.c.state, row.c.rules, row.c.taken_from)
+    return _rows(connection, select(*keys, func.count().label("number")).where(row.c.at >= since).group_by(*keys))
 
-    ``week`` counts from 0; ``rules`` are as in the ledger; the last week is open at its end.
+
+def received_by_week(connection: Connection, starts: Sequence[str], held_rule: str) -> list[Row]:
+    """How many were received, were held (by their rules, or taken in by hand) and not taken in each week.
+
+    The weeks begin at ``starts``, rising instants; ``week`` counts from 0, and the last is open at its end.
     """
     row = tables.ledger
-    later_first = [(row.c.at >= start, week) for week, start in reversed(list(enumerate(starts)))]
-    week = case(*later_first).label("week")
-    keys = (week, row.c.client, row.c.state, row.c.rules, row.c.taken_from)
-    query = select(*keys, func.count().label("number")).where(row.c.at >= starts[0]).group_by(*keys)
-    return _rows(connection, query)
+    is_held = or_(row.c.rules.contains(f",{held_rule},"), row.c.taken_from.is_not(None))
+    week = _week(row.c.at, starts, 0).label("week")
+    query = select(
+        week,
+        func.count().label("received"),
+        func.sum(case((is_held, 1), else_=0)).label("held"),
+        func.sum(case((row.c.state.in_(NOT_TAKEN), 1), else_=0)).label("not_taken"),
+    )
+    return _rows(connection, query.where(row.c.at >= starts[0]).group_by(week))
+
+
+def _week(at: Any, starts: Sequence[str], first: int) -> Any:
+    """The number of the week that an instant lies in, found by halves."""
+    if len(starts) == 1:
+        return literal(first)
+    half = len(starts) // 2
+    return case((at < starts[half], _week(at, starts[:half], first)), else_=_week(at, starts[half:], first + half))
 
 
 def decided(connection: Connection, since: str) -> list[Row]:
@@ -105,4 +127,5 @@ def corrected(connection: Connection, since: str) -> list[Row]:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
-    return [dict(row) for row in connection.execute(query).mappings()]
+    found: Iterable[Any] = connection.execute(query).mappings()
+    return list(found)

@@ -11,8 +11,9 @@ from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import alerts
 from referral_service.store.alerts import Place
 from referral_service.web.auditing import listed, written_with
+from referral_service.web.forms import check_form, field
 from referral_service.web.frame import frame, now
-from referral_service.web.http import check_same_origin, client, site
+from referral_service.web.http import client, site
 from referral_service.web.http import now as clock
 from referral_service.web.pages import place_of
 from referral_service.web.present import alert
@@ -20,7 +21,6 @@ from referral_service.web.present import alert
 blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
 PAGE = 50
 LATEST = 20
-FORM_BYTES = 4096
 
 _PLACE = re.compile(r"([0-9T:.Z\-]{10,32})~([A-Za-z0-9.\-]{1,64})")
 
@@ -46,15 +46,14 @@ def show_alerts() -> str:
 @blueprint.post("/<alert_id>/acknowledge")
 def acknowledge(alert_id: str) -> Response:
     """Whoever acknowledges first stands there; nobody further is told."""
-    check_same_origin()
-    request.max_content_length = FORM_BYTES
+    check_form()
     with site().store.writing() as connection:
         row = alerts.one(connection, alert_id)
         if row is None:
             raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such alert."))
         alerts.acknowledge(connection, alert_id, client(), clock())
         written_with(connection, row["referral_id"])
-    if request.form.get("back") != "about":
+    if field("back") != "about":
         return redirect(url_for("alerts.show_alerts"), 303)
     if row["referral_id"] is None:
         return redirect(url_for("not_taken.show_one", received_id=row["received_id"]), 303)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from referral_service.addresses import origin
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.web.http import check_same_origin, too_large
+from referral_service.web.http import site, too_large
 
 FORM_BYTES = 64 * 1024
 
 
 def check_form(limit: int = FORM_BYTES) -> None:
     """Refuses a form of another site (403), one that is too large (413), and NUL in any field (400)."""
-    check_same_origin()
+    _check_same_origin()
     request.max_content_length = limit
     request.max_form_memory_size = limit
     try:
@@ -22,6 +23,28 @@ def check_form(limit: int = FORM_BYTES) -> None:
         raise Fault(FaultKind.TOO_LARGE, too_large(limit)) from problem
     if any("\0" in value for value in values):
         raise Fault(FaultKind.INVALID, error("value", "invalid-string", "A field holds the character NUL."))
+
+
+def _check_same_origin() -> None:
+    """A form is only taken from a page of our own; a browser says where it stood, and nothing else sends forms.
+
+    Sec-Fetch-Site when the browser sends it (https://www.w3.org/TR/fetch-metadata/), else Origin beside the public URL.
+    """
+    site_of_form, sent_from = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "")
+    if site_of_form is not None:
+        is_ours = site_of_form == "same-origin"
+    else:
+        is_ours = sent_from not in ("", "null") and _origin(sent_from) == _origin(site().public_url)
+    if not is_ours:
+        words = "This was not sent from a page of this service. Open the page again and press the button there."
+        raise Fault(FaultKind.FORBIDDEN, error("forbidden", "cross-origin", words))
+
+
+def _origin(address: str) -> str | None:
+    try:
+        return origin(address)
+    except ValueError:
+        return None
 
 
 def field(name: str) -> str:

@@ -17,7 +17,6 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from referral_service.access.callers import Caller
 from referral_service.access.gate import Gate
-from referral_service.addresses import origin
 from referral_service.fhir import writer
 from referral_service.fhir.audit import Access
 from referral_service.intake import Answer, Became, Incoming, Site
@@ -124,28 +123,6 @@ def add_ids(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     response.headers["X-Correlation-Id"] = g.correlation_id
     return response
-
-
-def check_same_origin() -> None:
-    """A form is only taken from a page of our own; a browser says where it stood, and nothing else sends forms.
-
-    Sec-Fetch-Site when the browser sends it (https://www.w3.org/TR/fetch-metadata/), else Origin beside the public URL.
-    """
-    site_of_form, sent_from = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "")
-    if site_of_form is not None:
-        is_ours = site_of_form == "same-origin"
-    else:
-        is_ours = sent_from not in ("", "null") and _origin(sent_from) == _origin(site().public_url)
-    if not is_ours:
-        words = "This was not sent from a page of this service. Open the page again and press the button there."
-        raise Fault(FaultKind.FORBIDDEN, error("forbidden", "cross-origin", words))
-
-
-def _origin(address: str) -> str | None:
-    try:
-        return origin(address)
-    except ValueError:
-        return None
 
 
 def fhir_base() -> str:

@@ -90,15 +90,17 @@ def _tables(span: int) -> dict[str, Table]:
     starts = [instant(overview.start_of(monday, at)) for monday in mondays]
     with site().store.reading() as connection:
         waiting = stored.waiting(connection, at.today.isoformat())
-        since = stored.waiting_since(connection)
-        received = stored.received(connection, starts)
+        ranks = overview.ranks(waiting)
+        at_ranks = {one: stored.received_at_rank(connection, *one) for one in ranks}
+        received = stored.received(connection, starts[0])
+        weekly = stored.received_by_week(connection, starts, overview.HELD)
         decided = stored.decided(connection, starts[0])
         corrected = stored.corrected(connection, starts[0])
     titles = {code: pair.cm.display for code, pair in site().vocabulary.pairs.items()}
     made = (
         overview.waiting(waiting, titles, at, policy),
-        overview.by_week(mondays, received, decided, at),
-        overview.waits(since, decided, at, policy),
+        overview.by_week(mondays, starts, weekly, decided),
+        overview.waits(waiting, at_ranks, decided, at, policy),
         overview.held(received),
         overview.corrections(corrected, policy),
         overview.quality(received),

@@ -1,4 +1,5 @@
-"""The worklist with 100,000 referrals: the first page of each list, order and filter, and the poll of an open page.
+"""The worklist with 100,000 referrals: the first page of each list, order and filter, the poll of an open page, and
+the overview over 13 and over 52 weeks.
 
 Run: python -m tests.benchmarks.worklist [--referrals 100000] [--rounds 9]
 
@@ -27,18 +28,21 @@ import requests
 
 from referral_service.referral import Priority, Queue
 from referral_service.store import tables
-from referral_service.store.engine import Store, open_store
+from referral_service.store.engine import Store, instant, open_store
 from referral_service.store.migrations import upgrade
 from referral_service.store.writes import Rows, insert_all
 from referral_service.web.worklist.asked import code_of
 from tests.benchmarks.throughput import _postgres
 from tests.serving import Server
 
-AIM_PAGE, AIM_POLL = 150, 20
+AIM_PAGE, AIM_POLL, AIM_OVERVIEW = 150, 20, 500
 CODES = {"G24.3": 40, "G24.5": 20, "G24.8": 12, "G24.02": 8, "G24.9": 10, "G24.1": 5, None: 5}
 STATUSES = {"completed": 40, "rejected": 8, "cancelled": 6, "failed": 1, "requested": 25, "accepted": 12, "on-hold": 8}
 FAMILIES = ("Vellum", "Sparrow", "Makebelieve", "Quillfeather", "Immaginario", "Öztürk", "Ng", "Featherstub")
 GIVEN = ("Ada", "Zuri", "Noor", "Fulano", "Asha", "Casimir", "Kirra", "Ji-woo", "Wilhelmina")
+DECISIONS = {"accepted": "accept", "completed": "accept", "rejected": "reject", "failed": "accept"}
+"""The move by which a person decided on a Task of a status."""
+LEFT_OUT = ("placer-identifier", "onset", "medicines", "family-history", "contact", "requester", "telephone")
 SENDERS = tuple(f"Dr Invented {number}" for number in range(400))
 BATCH = 2_000
 
@@ -91,9 +95,16 @@ def _add(rows: Rows, number: int, chance: random.Random, now: datetime) -> None:
     row = {**shared, "id": identity, "content": json.dumps(request), **fixed, **described, **links}
     rows.setdefault(tables.service_request, []).append(row)
     _add_task(rows, identity, shared, at, born, sender, chance)
-    state = {"received_id": f"in-{identity}", "position": 0, "client": client, "at": at, "state": "routed"}
-    rows.setdefault(tables.ledger, []).append({**state, "referral_id": identity, "red_flag": 0, "outcome": "{}"})
+    _add_to_ledger(rows, identity, client, at, chance)
     _add_token(rows, identity, "ServiceRequest", client, "_number", f"order{number}")
+
+
+def _add_to_ledger(rows: Rows, identity: str, client: str, at: str, chance: random.Random) -> None:
+    left_out = [f"missing-{one}" for one in LEFT_OUT if chance.random() < 0.4]
+    why = ["held-for-review", "indication-undetermined"] if chance.random() < 0.15 else ["routed"]
+    row = {"received_id": f"in-{identity}", "position": 0, "client": client, "at": at, "referral_id": identity}
+    row |= {"state": "review" if len(why) > 1 else "routed", "red_flag": 0, "outcome": json.dumps("x" * 2_000)}
+    rows.setdefault(tables.ledger, []).append({**row, "rules": f",{','.join([*left_out, 'completeness', *why])},"})
 
 
 def _add_patient(rows: Rows, identity: str, client: str, at: str, family: str, given: str, born: str) -> None:
@@ -136,6 +147,22 @@ def _add_task(
     }
     links = {"id": f"t-{identity}", "referral_id": identity, "patient_id": f"p-{identity}", "authored_on": at}
     rows.setdefault(tables.task, []).append({**shared, **links, **place, "content": json.dumps(task)})
+    _add_changes(rows, identity, shared["client"], at, place, chance)
+
+
+def _add_changes(rows: Rows, identity: str, client: str, at: str, place: dict[str, Any], chance: random.Random) -> None:
+    """How each Task came, a person's decision where its status tells of one, and now and then another code."""
+    who = {"task_id": f"t-{identity}", "client": client, "actor": "somebody", "actor_name": "Somebody"}
+    changes = rows.setdefault(tables.status_change, [])
+    changes.append({**who, "version": 1, "at": at, "action": "create", "status": "requested", "queue": place["queue"]})
+    later = datetime.fromisoformat(at) + timedelta(hours=chance.randrange(1, 600))
+    moved = {**who, "at": instant(later), "queue": place["queue"]}
+    if place["status"] in DECISIONS:
+        status = "rejected" if place["status"] == "rejected" else "accepted"
+        changes.append({**moved, "version": 2, "action": DECISIONS[place["status"]], "status": status})
+    if chance.random() < 0.05:
+        row = {**who, "version": 3, "kind": "code", "referral_id": identity, "at": instant(later), "reason": "Seen."}
+        rows.setdefault(tables.correction, []).append({**row, "before": place["code"], "value": "G24.1"})
 
 
 def _asked() -> Iterator[tuple[str, str, str | None]]:
@@ -180,6 +207,9 @@ def _measure(engine: str, server: Server, store: Store, rounds: int) -> None:
         for words in ("queue=all", "queue=closed", "queue=all&due=overdue"):
             taken = _rounds(store, rounds, partial(_once, session, f"{server.base}/?{words}"), lambda: _change(store))
             _tell(engine, f"{words}, just changed", taken, AIM_PAGE)
+        for weeks in (13, 52):
+            taken = _rounds(store, rounds, partial(_once, session, f"{server.base}/overview?weeks={weeks}"))
+            _tell(engine, f"overview, {weeks} weeks", taken, AIM_OVERVIEW)
         refresh = f"{server.base}/refresh?queue=all"
         etag = session.get(refresh, timeout=30).headers["ETag"]
         _tell(

@@ -62,3 +62,15 @@ def opened(browser: Browser, server: Server, complaints: list[str]) -> Iterator[
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def unbothered(complaints: list[str]) -> Callable[[int], None]:
+    """Chromium complains of every answer that is a fault; a form that is told its faults is one."""
+
+    def forget(number: int) -> None:
+        assert complaints == [one for one in complaints if one.startswith("Failed to load resource")]
+        assert len(complaints) == number
+        complaints.clear()
+
+    return forget

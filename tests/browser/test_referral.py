@@ -7,60 +7,16 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.test_worklist import CHILD, LOOKS, WCAG, names
+from tests.browser.pages import CHILD, act, arrive, more, names, open_form, task_of, unfold
 from tests.serving import Server
-from tests.shapes import patient, referral
 from tests.web.test_pages import WICKED, wicked
-
-Resource = dict[str, Any]
-
-
-def arrive(server: Server, family: str = "Vellum", reason: str = "Cervical dystonia", **more: Any) -> str:
-    """A referral that an EHR posts; its id."""
-    born = more.pop("born", "1971-06-13")
-    subject = patient(born, id="p", name=[{"family": family, "given": ["Ada"]}])
-    body = referral(None, reason, subject={"reference": "#p"}, contained=[subject], **more)
-    answer = server.post("/fhir/ServiceRequest", body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
-
-
-def task_of(server: Server, identity: str) -> Resource:
-    found = server.get(f"/fhir/Task?focus=ServiceRequest/{identity}").json()["entry"]
-    assert len(found) == 1
-    return dict(found[0]["resource"])
-
-
-def open_form(page: Page, title: str) -> Any:
-    """The form that opens below a button of the moves."""
-    page.locator("summary", has_text=re.compile(f"^{title}$")).click()
-    return page.locator("details[open] > form.asking")
-
-
-def more(page: Page, title: str) -> Any:
-    page.locator("summary", has_text=re.compile("^More$")).click()
-    return open_form(page, title)
 
 
 def timeline(page: Page) -> list[str]:
     return page.locator("ol.timeline[reversed] li > .fact").all_inner_texts()
-
-
-@pytest.fixture
-def unbothered(complaints: list[str]) -> Any:
-    """Chromium complains of every answer that is a fault; a form that is told its faults is one."""
-
-    def forget(number: int) -> None:
-        assert complaints == [one for one in complaints if one.startswith("Failed to load resource")]
-        assert len(complaints) == number
-        complaints.clear()
-
-    return forget
 
 
 def test_of_two_who_press_at_once_one_wins_and_the_other_is_told_who(
@@ -80,6 +36,23 @@ def test_of_two_who_press_at_once_one_wins_and_the_other_is_told_who(
     assert task_of(server, identity)["status"] == "requested"
     second.locator("details[open] > form.asking button").click()
     expect(second.get_by_role("status")).to_contain_text("Returned to the sender for information")
+    unbothered(1)
+
+
+def test_of_two_browsers_that_take_one_in_hand_one_has_it_and_the_other_sees_who(
+    server: Server, opened: Open, unbothered: Any
+) -> None:
+    identity = arrive(server)
+    first, second = opened("/?queue=all"), opened(f"/referrals/{identity}", viewport={"width": 800, "height": 600})
+    first.get_by_label("Select Ada Vellum").check()
+    first.get_by_role("button", name="Take in hand").click()
+    expect(first.locator(".told")).to_contain_text("1 of 1 taken in hand.")
+    second.get_by_role("button", name="Take in hand").click()
+    expect(second.locator(".problem")).to_contain_text("Somebody was quicker")
+    expect(second.locator(".problem li")).to_have_text(re.compile(r"^Local user, .*: Taken in hand$"))
+    assert second.get_by_role("button", name="Take in hand").count() == 0
+    task = task_of(server, identity)
+    assert (task["meta"]["versionId"], task["status"]) == ("2", "requested")
     unbothered(1)
 
 
@@ -265,71 +238,6 @@ def test_many_are_selected_with_shift_and_by_key_and_taken_in_hand(server: Serve
     assert names(page) == ["Ada Adams", "Ada Brook", "Ada Child", "Ada Doubt"]
 
 
-# Every state, for every eye
-
-
-def act(page: Page, title: str, **filled: str) -> None:
-    """One move by its form; ``filled`` by the name of the field."""
-    form = open_form(page, title)
-    for name, value in filled.items():
-        field = form.locator(f"[name={name}]")
-        field.select_option(value) if field.evaluate("one => one.tagName") == "SELECT" else field.fill(value)
-    form.locator("button").click()
-
-
-@pytest.fixture
-def states(server: Server, opened: Open) -> list[str]:
-    """A referral in each state that its page knows, by address."""
-    letter = {"contentType": "text/plain", "title": "Letter", "data": base64.b64encode(b"Dear colleague").decode()}
-    held = {"resourceType": "DocumentReference", "id": "d", "status": "current", "content": [{"attachment": letter}]}
-    new, review, returned, completed = (
-        arrive(server, "New", "Acute dystonic reaction after metoclopramide", note=[{"text": "Please see soon."}]),
-        arrive(server, "Held", "Dystonic cerebral palsy", born=CHILD),
-        arrive(server, "Asked"),
-        arrive(server, "Done", "Generalized dystonia"),
-    )
-    body = referral(
-        None, subject={"reference": "#p"}, contained=[patient(id="p"), held], supportingInfo=[{"reference": "#d"}]
-    )
-    booked = str(server.post("/fhir/ServiceRequest", body).json()["id"])
-    page = opened(f"/referrals/{returned}")
-    act(page, "Ask the sender", comment="Which medicines?")
-    for identity in (booked, completed):
-        page.goto(f"{server.base}/referrals/{identity}")
-        page.get_by_role("button", name="Accept").click()
-        act(page, "Book appointment", date="2030-01-15T09:15", comment="By letter.")
-    page.get_by_role("button", name="Start").click()
-    page.locator("summary", has_text=re.compile("^More$")).click()
-    act(page, "Correct the code", code="G24.1", comment="A variant is known.")
-    act(page, "Complete with a report", report="Seen; injections begun.")
-    done = page.url.removeprefix(server.base)
-    return [f"/referrals/{one}" for one in (new, review, returned, booked)] + [done]
-
-
-@pytest.mark.parametrize("look", LOOKS)
-def test_axe_finds_nothing_on_a_referral_and_nothing_sticks_out(
-    server: Server, opened: Open, states: list[str], look: str, unbothered: Any
-) -> None:
-    page = opened("/", **LOOKS[look])
-    for path in states:
-        page.goto(f"{server.base}{path}")
-        for summary in page.locator("article summary").all():
-            if summary.is_visible() and summary.evaluate("one => !one.parentElement.open"):
-                summary.click()
-        check(page)
-    page.goto(f"{server.base}{states[0]}")
-    act(page, "Reject", comment="Too far.")
-    expect(page.locator(".problem")).to_be_visible()
-    check(page)
-    unbothered(1)
-
-
-def check(page: Page) -> None:
-    found = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
-    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-
-
 def test_what_anybody_writes_runs_nowhere_on_a_referral(server: Server, opened: Open, unbothered: Any) -> None:
     data = base64.b64encode(f"<p>{WICKED}</p><script>alert(3)</script>".encode()).decode()
     attachment = {"contentType": "text/html", "title": WICKED, "data": data}
@@ -350,9 +258,7 @@ def test_what_anybody_writes_runs_nowhere_on_a_referral(server: Server, opened: 
     expect(page.locator(".problem")).to_contain_text("At most 10,000 letters.")
     unbothered(2)
     page.goto(f"{server.base}/referrals/{identity}")
-    for summary in page.locator("article summary").all():
-        if summary.is_visible():
-            summary.click()
+    unfold(page)
     expect(page.locator(".messages li")).to_have_count(3)
     assert page.locator("main script, main img").count() == 0
     with page.expect_download() as download:

@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
+from tests.browser.pages import CHILD, RED, arrive, names
 from tests.serving import Server
-from tests.shapes import patient, referral
 from tests.web.test_pages import WICKED, wicked
-
-CHILD = f"{datetime.now(UTC).year - 7}-02-03"
-RED = "Acute dystonic reaction after metoclopramide"
-LOOKS: dict[str, dict[str, Any]] = {
-    "light": {},
-    "dark": {"color_scheme": "dark"},
-    "at 200 percent": {"viewport": {"width": 640, "height": 430}, "device_scale_factor": 2},
-    "on a phone": {"viewport": {"width": 320, "height": 700}, "is_mobile": True, "has_touch": True},
-}
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-def arrive(server: Server, family: str, reason: str = "Cervical dystonia", **more: Any) -> None:
-    born = more.pop("born", "1971-06-13")
-    subject = patient(born, id="p", name=[{"family": family, "given": ["Ada"]}])
-    body = referral(None, reason, subject={"reference": "#p"}, contained=[subject], **more)
-    assert server.post("/fhir/ServiceRequest", body).status_code == 201
-
-
-def names(page: Page) -> list[str]:
-    return page.locator("#worklist a.name").all_inner_texts()
 
 
 def look_again(page: Page) -> None:
@@ -52,16 +28,31 @@ def morning(server: Server) -> Server:
     return server
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_axe_finds_nothing_and_nothing_sticks_out(morning: Server, opened: Open, look: str) -> None:
-    arrive(morning, "Featherstub", RED)
-    page = opened("/?queue=all", **LOOKS[look])
-    for path in ("/?queue=all", "/?queue=all&priority=urgent&due=soon", "/?queue=intake-review", "/?queue=closed"):
-        page.goto(f"{morning.base}{path}")
-        page.locator("details.filters summary").click()
-        found = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
-        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+def test_the_day_begins_with_the_queue_of_the_red_flag_and_who_is_to_be_seen_first(
+    morning: Server, opened: Open
+) -> None:
+    page = opened("/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Adult movement disorders")
+    arrive(morning, "Featherstub", RED, born=CHILD)
+    page.get_by_role("link", name="Dystonia referrals").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Pediatric neuromotor")
+    assert names(page) == ["Ada Featherstub", "Ada Makebelieve"]
+    expect(page.locator("#tabs a")).to_have_text(
+        [
+            "Adult movement disorders 2 open",
+            "Pediatric neuromotor 2 open 1 with a red flag",
+            "Intake review 0 open",
+            "All queues 4 open 1 with a red flag",
+            "Closed 0 closed",
+            "Alerts 1 open",
+            "Not taken 0",
+        ]
+    )
+    expect(page.locator(".alerts-banner")).to_contain_text("1 alert not acknowledged")
+    page.get_by_role("link", name="Adult movement disorders").click()
+    assert names(page) == ["Ada Sparrow", "Ada Vellum"]
+    page.get_by_role("link", name="Ada Sparrow").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ada Sparrow")
 
 
 def test_a_list_is_narrowed_by_filters_and_the_address_can_be_kept(morning: Server, opened: Open) -> None:
@@ -148,6 +139,7 @@ def test_the_whole_list_is_worked_by_keyboard(opened: Open) -> None:
     page.keyboard.press("g")
     page.keyboard.press("e")
     expect(page.get_by_role("heading", level=1)).to_have_text("All queues")
+    page.wait_for_load_state()
     for key in ("j", "j", "j", "k"):
         page.keyboard.press(key)
     assert page.evaluate("document.activeElement.textContent") == "Ada Vellum"

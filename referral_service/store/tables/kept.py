@@ -236,6 +236,7 @@ ledger = Table(
     UniqueConstraint("referral_id"),
     Index(None, "client", "placer"),
     Index(None, "state", "red_flag", "at"),
+    Index(None, "at"),
 )
 """One row a referral received (one a request when none can be read), never removed; only its state moves. ``rules``
 are those of its outcome, joined by commas, with one at either end; ``taken_from`` is the state that a coordinator took

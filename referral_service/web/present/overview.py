@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ Row = Mapping[str, Any]
 Value = str | int | float | None
 T = TypeVar("T", str, tuple[str, str, str])
 HELD = "held-for-review"
+SHARES = (0.5, 0.9)
 READ = "completeness"
 """The rule that stands on every referral that could be read and was taken."""
 
@@ -103,36 +105,46 @@ def waiting(rows: Sequence[Row], titles: Mapping[str, str], now: Now, policy: Po
     return Table("waiting", "Who is waiting, by queue and code", columns + more, listed, "Nobody is waiting.")
 
 
-def by_week(mondays: Sequence[date], received: Sequence[Row], decided: Sequence[Row], now: Now) -> Table:
-    """What came and what people decided, week by week."""
-    counted: Counter[tuple[str, int]] = Counter()
-    for row in received:
-        counted["received", row["week"]] += row["number"]
-        counted["held", row["week"]] += row["number"] * _is_held(row)
-        counted["not taken", row["week"]] += row["number"] * (row["state"] in ("refused", "rejected"))
-    for row in decided:
-        day = datetime.fromisoformat(row["decided"]).astimezone(now.zone).date()
-        counted["decided", (day - mondays[0]).days // 7] += 1
-    names = ("received", "held", "not taken", "decided")
+def by_week(mondays: Sequence[date], starts: Sequence[str], received: Sequence[Row], decided: Sequence[Row]) -> Table:
+    """What came and what people decided, week by week; the weeks begin on ``mondays``, at the instants ``starts``."""
+    came = {row["week"]: row for row in received}
+    done = Counter(bisect_right(starts, row["decided"]) - 1 for row in decided)
+    names = ("received", "held", "not_taken")
     listed: list[tuple[Value, ...]] = [
-        (monday.isoformat(), *(counted[name, week] for name in names)) for week, monday in enumerate(mondays)
+        (monday.isoformat(), *(came[week][name] if week in came else 0 for name in names), done[week])
+        for week, monday in enumerate(mondays)
     ]
     columns = (Column("Week from", "day"), Column("Received", "count"), Column("Held for review", "count"))
     more = (Column("Not taken", "count"), Column("Decided by a person", "count"))
     return Table("weeks", "Arrivals and decisions by week", columns + more, listed, "")
 
 
-def waits(open_since: Sequence[Row], decided: Sequence[Row], now: Now, policy: Policy) -> Table:
-    """How long those who wait have waited, and how long the others waited for a person's decision."""
+def ranks(waiting: Sequence[Row]) -> list[tuple[str, int]]:
+    """The queues with the ranks by wait, from 1, at which the median and the 90th percentile of each stand."""
+    numbers = _by_queue(waiting)
+    return [(queue, _rank(number, share)) for queue, number in numbers.items() for share in SHARES]
+
+
+def waits(
+    waiting: Sequence[Row],
+    received: Mapping[tuple[str, int], str | None],
+    decided: Sequence[Row],
+    now: Now,
+    policy: Policy,
+) -> Table:
+    """How long those who wait have waited, and how long the others waited for a person's decision.
+
+    ``received`` holds when those at the ranks were first received.
+    """
+    numbers = _by_queue(waiting)
     listed: list[tuple[Value, ...]] = []
     for queue in Queue:
-        since = [row for row in open_since if row["queue"] == queue]
-        waiting = Counter[int]()
-        for row in since:
-            waiting[_hours(f"{row['hour']}:00:00Z", now.at)] += row["waiting"]
+        at_ranks = [received.get((queue, _rank(numbers[queue], share))) for share in SHARES]
+        so_far = [None if since is None else _hours(since, now.at) for since in at_ranks]
         done = [row for row in decided if row["queue"] == queue]
         until = Counter(_hours(row["authored_on"], datetime.fromisoformat(row["decided"])) for row in done)
-        listed.append((policy.queues[queue], *_spread(waiting), *_spread(until)))
+        spread = (percentile(until, share) for share in SHARES)
+        listed.append((policy.queues[queue], numbers[queue], *so_far, until.total(), *spread))
     columns = (Column("Queue"), Column("Waiting", "count"), Column("Median wait so far", "hours", bar=True))
     more = (Column("9 of 10 within", "hours"), Column("Decided", "count"))
     last = (Column("Median wait for a decision", "hours", bar=True), Column("9 of 10 decided within", "hours"))
@@ -140,13 +152,21 @@ def waits(open_since: Sequence[Row], decided: Sequence[Row], now: Now, policy: P
     return Table("waits", "How long they wait", columns + more + last, listed, "", note)
 
 
-def _spread(hours: Counter[int]) -> tuple[int, int | None, int | None]:
-    return hours.total(), percentile(hours, 0.5), percentile(hours, 0.9)
+def _by_queue(waiting: Sequence[Row]) -> Counter[str]:
+    numbers = Counter[str]()
+    for row in waiting:
+        numbers[row["queue"]] += row["waiting"]
+    return numbers
+
+
+def _rank(number: int, share: float) -> int:
+    """The nearest rank."""
+    return ceil(number * share)
 
 
 def percentile(values: Counter[int], share: float) -> int | None:
     """The nearest rank: the smallest value that at least this share of all values does not exceed; None of none."""
-    wanted, seen = ceil(values.total() * share), 0
+    wanted, seen = _rank(values.total(), share), 0
     for value in sorted(values):
         seen += values[value]
         if seen >= wanted:

@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("received_id", "position", name=op.f("pk_ledger")),
         sa.UniqueConstraint("referral_id", name=op.f("uq_ledger_referral_id")),
     )
+    op.create_index(op.f("ix_ledger_at"), "ledger", ["at"], unique=False)
     op.create_index(op.f("ix_ledger_client_placer"), "ledger", ["client", "placer"], unique=False)
     op.create_index(op.f("ix_ledger_state_red_flag_at"), "ledger", ["state", "red_flag", "at"], unique=False)
     op.create_table(
