@@ -238,7 +238,7 @@ def test_alerts(server: Server, visit: Visit) -> None:
     expect(page.locator(".alerts-banner")).to_contain_text("2 alerts not acknowledged")
     expect(page.locator("tr.is-red")).to_have_count(2)
     page.get_by_role("button", name="Acknowledge").first.click()
-    expect(page.get_by_role("heading", name="Acknowledged last")).to_be_visible()
+    expect(page.get_by_role("heading", name="Ended last")).to_be_visible()
     check(page)
     page.get_by_role("button", name="Acknowledge").first.click()
     expect(page.get_by_role("heading", name="No alert is open")).to_be_visible()

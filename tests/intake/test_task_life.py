@@ -237,7 +237,10 @@ class TaskLife(RuleBasedStateMachine):
             fields.pop(sorted(fields)[0])
             lacks = action != "set-business-status"  # which may be given nothing
         answer = act(self.site, PEOPLE[role], self.task_id, self.model.version, action, fields, self.now, "r")
-        if role is Role.AUDITOR or (action in ("undo", "entered-in-error") and role is not Role.LEAD):
+        if role is Role.AUDITOR:
+            assert answer.fault is FaultKind.NOT_FOUND
+            return
+        if action in ("undo", "entered-in-error") and role is not Role.LEAD:
             assert answer.fault is FaultKind.FORBIDDEN
         elif not self.model.can(action) or lacks or fields.get("queue") == self.model.queue:
             assert answer.fault is FaultKind.BUSINESS_RULE

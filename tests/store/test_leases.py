@@ -24,7 +24,7 @@ def add(store: Store, *due: datetime | None) -> None:
         connection.execute(
             insert(tables.received).values(id="q", request_id="r", door="create", result="decided", **facts)
         )
-        connection.execute(insert(tables.alert).values(id="a", kind="red-flag", received_id="q", **facts))
+        connection.execute(insert(tables.alert).values(id="a", kind="red-flag", hold=0, received_id="q", **facts))
         for step, moment in enumerate(due):
             row = {"alert_id": "a", "step": step, "client": "north", "attempts": 0}
             connection.execute(insert(tables.notice).values(due=instant(moment) if moment else None, **row))

@@ -53,15 +53,18 @@ def test_nothing_below_fhir_is_html(caller: Caller, method: str, address: str) -
 
 def test_a_task_takes_only_codes_that_our_systems_have(caller: Caller) -> None:
     task = caller.task_of(caller.create(referral()).json["id"])
-    answers = [caller.move(task, businessStatus=_business_status(code)).status_code for code in ("nosuch", "seen")]
+    answers = [
+        caller.move(task, businessStatus=_business_status(code)).status_code
+        for code in ("nosuch", "awaiting-appointment")
+    ]
     assert answers == [422, 200]
 
 
 def test_a_revoke_keeps_what_was_said_of_the_task(caller: Caller) -> None:
     identity = caller.create(referral()).json["id"]
-    caller.move(caller.task_of(identity), businessStatus=_business_status("seen"))
+    caller.move(caller.task_of(identity), businessStatus=_business_status("awaiting-appointment"))
     caller.put(f"ServiceRequest/{identity}", referral(id=identity, status="revoked"), If_Match='W/"1"')
-    found = json.loads(caller.http.get("/fhir/Task?business-status=seen").data)
+    found = json.loads(caller.http.get("/fhir/Task?business-status=awaiting-appointment").data)
     assert [entry["resource"]["status"] for entry in found["entry"]] == ["cancelled"]
 
 

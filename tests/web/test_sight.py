@@ -335,7 +335,8 @@ def _told(doors: Doors, who: callers.Caller, request: Request, identity: str, th
     answer: Any = doors.of(who).http.open(address, method=method, data=data, headers=sent)
     text = answer.text
     assert identity in path or theirs.secret not in text.replace(f"family={theirs.secret}", ""), (request, text)
-    named = {name: _neutral(value, identity, theirs) for name, value in answer.headers if name != "Content-Length"}
+    own = ("Content-Length", "Set-Cookie")
+    named = {name: _neutral(value, identity, theirs) for name, value in answer.headers if name not in own}
     return answer.status_code, sorted(named.items()), _neutral(text, identity, theirs)
 
 
@@ -344,6 +345,7 @@ def _neutral(text: str, identity: str, theirs: Theirs) -> str:
         text = text.replace(value, "ID")
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "AT", text)
+    text = re.sub(r'name="token" value="[^"]+"', "TOKEN", text)
     return re.sub(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [0-9:]{8} GMT", "AT", text)
 
 
