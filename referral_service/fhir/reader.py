@@ -123,6 +123,12 @@ def _is_of_subject(envelope: Envelope, referral: Entry, record: Entry) -> bool:
     theirs = record.resource.get("subject", record.resource.get("patient"))
     if theirs is None:
         return True
+    # Account and Contract alone may name several (https://hl7.org/fhir/R4/account-definitions.html#Account.subject).
+    named = theirs if isinstance(theirs, list) else [theirs]
+    return any(_is_same_patient(envelope, referral, record, reference) for reference in named)
+
+
+def _is_same_patient(envelope: Envelope, referral: Entry, record: Entry, theirs: Resource) -> bool:
     subject = referral.resource["subject"]
     patient, other = _target(envelope, subject, referral), _target(envelope, theirs, record)
     if patient is not None and other is not None:

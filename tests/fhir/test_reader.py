@@ -9,7 +9,7 @@ import pytest
 
 from referral_service.coding import assess
 from referral_service.fhir.bundle import Envelope
-from referral_service.fhir.reader import placer_identifier, read_patient, read_referral
+from referral_service.fhir.reader import placer_identifier, read_patient, read_referral, records_of_subject
 from referral_service.fhir.records import decoded
 from referral_service.fhir.terminology import vocabulary
 from referral_service.policy import load_policy
@@ -104,6 +104,15 @@ def test_another_patients_condition_is_not_read_even_when_it_is_the_reason_point
     other = condition("Patient/2", "another's") | {"id": "c"}
     request = referral(reason="", subject={"reference": "Patient/1"}, reasonReference=[{"reference": "Condition/c"}])
     assert told(collected(patient(id="1"), patient(id="2"), other, request)) == []
+
+
+def test_a_record_about_several_patients_is_the_subjects_own_when_it_names_the_subject() -> None:
+    subjects = [{"reference": "Patient/2"}, {"reference": "Patient/1"}]
+    account = {"resourceType": "Account", "id": "a", "status": "active", "subject": subjects}
+    strangers = account | {"id": "b", "subject": subjects[:1]}
+    request = referral(reason="Cervical dystonia", subject={"reference": "Patient/1"})
+    envelope = Envelope(collected(patient(id="1"), patient(id="2"), account, strangers, request))
+    assert [record["id"] for record in records_of_subject(envelope, envelope.entries[-1])] == ["a"]
 
 
 def test_a_reason_pointed_at_is_a_reason_and_read_once() -> None:
