@@ -52,12 +52,13 @@ class Mention(NamedTuple):
 
 def mentions_in(sentence: Sentence, matches: Sequence[Match], number: int) -> list[Mention]:
     """The mentions of one sentence, in order."""
-    if not any(match.entry is not None and match.entry.is_item for match in matches):
+    entries = [match.entry for match in matches if match.entry is not None]
+    if not any(entry.is_item for entry in entries):
         return []
     said: dict[int, dict[str, str]] = {}
     Forward(sentence, matches, said).sweep()
     Backward(sentence, matches, said).sweep()
-    directions = frozenset().union(*(match.entry.directions for match in matches if match.entry is not None))
+    directions = frozenset().union(*[entry.directions for entry in entries])
     general = _general(sentence, matches) if "general" in directions and "self" not in directions else ""
     mentions = []
     for at, match in enumerate(matches):
@@ -70,6 +71,8 @@ def mentions_in(sentence: Sentence, matches: Sequence[Match], number: int) -> li
 
 def _resolve(said: dict[str, str], directions: frozenset[str], general: str) -> tuple[Assertion, str, bool]:
     """The strongest of what was said of one finding, its rule, and whether it is clear."""
+    if not said and not general:
+        return Assertion.AFFIRMED, _PLAIN, True
     rules = _settled(said, directions)
     if general:
         rules["general"] = general

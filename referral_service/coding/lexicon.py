@@ -68,6 +68,9 @@ class Match(NamedTuple):
     entry: Entry | None
 
 
+_new = tuple.__new__
+
+
 class Lexicon:
     """The trie of one vocabulary and the package's tables."""
 
@@ -94,12 +97,9 @@ class Lexicon:
             if at < after:
                 continue
             node = self._opens(word.text)
-            if node is None:
-                found.append(Match(at, at, None))
-            else:
-                entry, last = self._longest(sentence, at, node)
-                found.append(Match(at, last, entry))
-                after = last + 1
+            entry, last = (None, at) if node is None else self._longest(sentence, at, node)
+            found.append(_new(Match, (at, last, entry)))
+            after = last + 1
         return found
 
     def _opened_by(self, word: str) -> Node | None:
@@ -108,10 +108,10 @@ class Lexicon:
     def _longest(self, sentence: Sentence, at: int, node: Node) -> tuple[Entry | None, int]:
         entry, last = node.entry, at
         for here in range(at + 1, len(sentence) if node.below else 0):
-            word = sentence[here]
-            if word.before and word.before.strip(",/"):
+            text, _, _, before = sentence[here]
+            if before and before.strip(",/"):
                 break
-            below = node.below.get(word.text) or self._read_as(node, word.text)
+            below = node.below.get(text) or self._read_as(node, text)
             if below is None:
                 break
             node = below

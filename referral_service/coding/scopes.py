@@ -42,6 +42,7 @@ _UNTAKEN = "untaken"
 """Said only of a medicine: "never on neuroleptics"."""
 _OF_THE_PATIENT = frozenset({"single", "retired", "busy", "new", "working", "pregnant", "expectant"})
 _LABELS = frozenset({"diagnosis", "diagnosed", "diagnoses", "dx", "label", "labelled", "labeled"})
+_STOPS = ("stop", "stop-ahead")
 _ENDS, _GOES_ON = frozenset({"stop", "self"}), frozenset({"join", "after"})
 _AFTER_REACH, _CLOSE_REACH, _BEFORE_REACH = 6, 2, 14
 _CLOSE = frozenset(
@@ -117,15 +118,16 @@ class Forward:
         if match.entry.causes:  # "not caused by": the cause is denied before it ends what was said
             self.mark(at, match)
         for trigger in match.entry.triggers:
-            if trigger.direction == "before":
+            direction = trigger.direction
+            if direction == "before":
                 self.open(trigger, match.last)
-            elif (trigger.direction == "relative" and not self.is_informant(at) and not self.is_the_patient(at)) or (
-                trigger.direction == "of-whom" and at and has(self.matches[at - 1], "relative")
+            elif (direction == "relative" and not self.is_informant(at) and not self.is_the_patient(at)) or (
+                direction == "of-whom" and at and has(self.matches[at - 1], "relative")
             ):
                 self.active["family"] = _Active(trigger.rule, len(self.sentence), len(self.sentence))
-            elif trigger.direction == "self" or (trigger.direction == "relative" and self.is_the_patient(at)):
+            elif direction == "self" or (direction == "relative" and self.is_the_patient(at)):
                 self.active.clear()
-            elif trigger.direction in ("stop", "stop-ahead"):
+            elif direction in _STOPS:
                 stops = True
         if stops:
             self.active = {name: active for name, active in self.active.items() if name == "family"}
@@ -204,20 +206,21 @@ class Backward:
         self.active: dict[str, _Active] = {}
         self.fresh = False
         self.used = False
-        self.names_a_label = any(word.text in _LABELS for word in sentence)
-        """Only what was called a diagnosis is taken back; a medicine is withdrawn too."""
-        self.asks_for = any(word.text in _ASKS_FOR for word in sentence)
 
     def sweep(self) -> None:
+        sentence = self.sentence
         for at in range(len(self.matches) - 1, -1, -1):
             match = self.matches[at]
-            if match.entry is not None:
+            entry = match.entry
+            if entry is not None:
                 self.read(at, match)
             elif self.used:
                 self.active.clear()
-            says = bool(match.entry and match.entry.triggers) or self.belongs_to_what_follows(match)
-            self.fresh = self.fresh and says
-            self.cross(self.sentence[match.first].before)
+            if self.fresh and not (entry is not None and entry.triggers):
+                self.fresh = self.belongs_to_what_follows(match)
+            before = sentence[match.first].before
+            if before:
+                self.cross(before)
 
     def read(self, at: int, match: Match) -> None:
         assert match.entry is not None
@@ -230,24 +233,33 @@ class Backward:
             kept = {name: active for name, active in self.active.items() if active.reach > _CLOSE_REACH}
             self.active = {name: active for name, active in kept.items() if name != "history"}
         for trigger in entry.triggers:
-            if self.looks_back(trigger, at) and not (trigger.rule.endswith(":question") and self.asks_for):
+            if self.looks_back(trigger, at) and not (trigger.rule.endswith(":question") and self.has(_ASKS_FOR)):
                 self.open(trigger, match)
         if entry.meanings or entry.causes or entry.site:
             self.mark(at, match, counts=bool(entry.meanings))
         elif self.used and not entry.directions & _GOES_ON:
             self.active.clear()
 
+    def has(self, words: frozenset[str]) -> bool:
+        return any(word.text in words for word in self.sentence)
+
     def belongs_to_what_follows(self, match: Match) -> bool:
-        words = [word.text for word in self.sentence[match.first : match.last + 1]]
-        return all(word in _AUXILIARIES or (word.endswith("ly") and len(word) > 4) for word in words)
+        for word in self.sentence[match.first : match.last + 1]:
+            text = word.text
+            if text not in _AUXILIARIES and not (text.endswith("ly") and len(text) > 4):
+                return False
+        return True
 
     def looks_back(self, trigger: Trigger, at: int) -> bool:
-        """ "dystonia was ruled out", "dystonia (mother)", "dystonia: no"."""
+        """ "dystonia was ruled out", "dystonia (mother)", "dystonia: no".
+
+        Only what was called a diagnosis is withdrawn; a medicine is withdrawn too.
+        """
         if trigger.direction == "relative":
             return self.is_named_after(at)
         if trigger.direction == "answer":
             return self.is_answer(at)
-        return trigger.direction == "after" and (trigger.assertion != "withdrawn" or self.names_a_label)
+        return trigger.direction == "after" and (trigger.assertion != "withdrawn" or self.has(_LABELS))
 
     def is_answer(self, at: int) -> bool:
         """The last word of a sentence, after a sign: "dystonia: no", "dystonia, I think"."""

@@ -20,6 +20,7 @@ _TOKEN = re.compile(
     rf"(?P<word>[^\W_]+(?:{_APOSTROPHE}[^\W_]+)*)|(?P<entity>&#?\w{{2,8}};)|(?P<tag></?[a-zA-Z][^<>]{{0,200}}>)"
     r"|\n\s*|\?+|[!.,;:()\[\]/+•*|\u2013\u2014-]"
 )
+_WORD = _TOKEN.groupindex["word"]
 _INSIDE_WORD = re.compile(_APOSTROPHE)
 _ABBREVIATIONS = frozenset(
     [
@@ -110,6 +111,8 @@ class Word(NamedTuple):
 
 
 Sentence = list[Word]
+_new = tuple.__new__
+"""Makes a word without the steps that a NamedTuple's own way takes, which are a tenth of all reading."""
 
 
 def sentences(text: str) -> list[Sentence]:
@@ -158,14 +161,13 @@ class _Splitter:
     def run(self) -> list[Sentence]:
         for token in _TOKEN.finditer(self.lowered):
             start, end = token.span()
-            if token.lastgroup == "word":
-                word = token[0]
-                if not word.isalnum():
-                    word = _INSIDE_WORD.sub("", word)
-                self.sentence.append(Word(word, start, end, self.before))
+            found = token[0]
+            if token.lastindex == _WORD:
+                word = found if found.isalnum() else _INSIDE_WORD.sub("", found)
+                self.sentence.append(_new(Word, (word, start, end, self.before)))
                 self.before = ""
             else:
-                self.sign(token[0], start, end)
+                self.sign(found, start, end)
         self.finish()
         return self.done
 
