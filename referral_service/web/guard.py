@@ -42,6 +42,8 @@ def check() -> Response | None:
     g.caller = caller
     _count_known(caller)
     begin(caller)
+    if caller.kind is Kind.PERSON and request.endpoint == "worklist.show" and not caller.has_role(rule.roles):
+        return redirect(sessions.home(), 303)  # The bare address of the service opens whatever is theirs.
     _judge(caller, rule)
     return None
 
@@ -105,4 +107,5 @@ def _judge(caller: Caller, rule: Rule) -> None:
             type_, _, may = rule.scope.format(**(request.view_args or {})).partition(".")
             check_scope(Need(type_, may))
     elif caller.kind is Kind.PERSON and not caller.has_role(rule.roles):
-        raise forbidden("Your role does not open this.")
+        theirs = ", ".join(sorted(role.value for role in rule.roles)) or "no person"
+        raise forbidden(f"Your role does not open this. It is for: {theirs}.")

@@ -54,6 +54,8 @@ def test_each_role_comes_to_a_page_it_may_open_and_reads_who_is_signed_in(browse
     homes = {"coordinator": "/", "lead": "/", "integrator": "/not-taken", "auditor": "/audit"}
     answer = sign_in(browser, user)
     assert answer.headers["Location"] == homes[user]
+    bare = browser.get("/", follow_redirects=True)
+    assert (bare.status_code, bare.request.path) == (200, homes[user])
     page = browser.get(homes[user])
     assert page.status_code == 200
     assert f"<bdi>Sample {user}</bdi>, {user.capitalize()}</a>" in page.text
