@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,7 +68,7 @@ class Policy:
 
     ``due`` is in business days from first receipt, by assessed priority; ``outer_weeks`` the bound until the patient
     is seen, for the priorities that have one. ``due_soon_days``, ``remind_days`` and ``escalate_days`` are business
-    days; ``holidays`` are days that are none.
+    days; ``opens`` is when on the last of them somebody is told; ``holidays`` are days that are none.
     """
 
     name: str
@@ -87,6 +87,7 @@ class Policy:
     due_soon_days: int
     remind_days: int
     escalate_days: int
+    opens: time
     holidays: frozenset[date]
     spelling: str
     notice: str
@@ -150,6 +151,7 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         due_soon_days=_days(table["clock"]["due_soon"], "clock.due_soon"),
         remind_days=_days(table["clock"]["remind_returned"], "clock.remind_returned"),
         escalate_days=_days(table["clock"]["escalate_returned"], "clock.escalate_returned"),
+        opens=_of(time, table["clock"]["opens"], "clock.opens"),
         holidays=_holidays(table["clock"]["holidays"]),
         notice=_of(str, notice, "red_flags.notice"),
         red_flag_lanes={rule: _priority(value, f"red_flags.{rule}") for rule, value in lanes.items()},

@@ -62,13 +62,14 @@ class Reminder:
         ]
 
     def _due(self, hold: Hold, at: datetime) -> list[AlertKind]:
-        today = at.astimezone(self.policy.zone).date()
+        here = at.astimezone(self.policy.zone)
+        latest = here.date() if here.time() >= self.policy.opens else here.date() - timedelta(days=1)
         asked = datetime.fromisoformat(hold.since).astimezone(self.policy.zone).date()
         days: dict[AlertKind, date] = {
             AlertKind.REMINDER: reminder_on(asked, self.policy),
             AlertKind.ESCALATION: escalation_on(asked, self.policy),
         }
-        return [kind for kind, day in days.items() if day <= today and kind in self.policy.alerts.kinds]
+        return [kind for kind, day in days.items() if day <= latest and kind in self.policy.alerts.kinds]
 
     def _raise(self, connection: Connection, task_id: str, hold: Hold, at: datetime) -> None:
         """Judged anew, for somebody may have moved the Task, or another worker raised the alert."""

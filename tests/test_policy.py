@@ -37,6 +37,7 @@ def test_the_shipped_policy_has_a_name_and_a_version() -> None:
         ("megabytes = 5", 'megabytes = "5"', "attachments.megabytes: expected int"),
         ("holidays = []", "holidays = [25]", "clock.holidays: expected days"),
         ("holidays = []", "holidays = [2026-12-25T00:00:00]", "clock.holidays: expected days"),
+        ("opens = 09:00:00", "opens = 9", "clock.opens: expected time"),
         ("due_soon = 1", "due_soon = -1", "clock.due_soon: expected no negative number"),
         ("outer_weeks = 18", 'outer_weeks = "18"', "due.routine.outer_weeks: expected int"),
         ("escalate_minutes = 15", "escalate_minutes = 0", "alerts.escalate_minutes: expected 1 or more"),

@@ -21,9 +21,9 @@ from tests.shapes import referral
 from tests.test_telling import PATIENT, PUBLIC_URL, Duty, a_patient_with_a_red_flag
 
 MONDAY = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
-REMIND = datetime(2026, 3, 25, 0, 0, tzinfo=UTC)
-ESCALATE = datetime(2026, 4, 2, 23, 0, tzinfo=UTC)
-"""The third of April begins an hour before midnight UTC: summer time."""
+REMIND = datetime(2026, 3, 25, 9, 0, tzinfo=UTC)
+ESCALATE = datetime(2026, 4, 3, 8, 0, tzinfo=UTC)
+"""The site opens at nine of its own clock; on the third of April that is eight in UTC."""
 SECOND = timedelta(seconds=1)
 LEAD = Actor("lea", "Lea Example", frozenset({Role.COORDINATOR, Role.LEAD}), frozenset(Queue))
 
@@ -94,7 +94,7 @@ def test_an_alert_is_closed_with_its_hold_and_nobody_further_is_told(duty: Duty)
     assert standing(duty) == [("reminder", 2, False)]
     assert [row[2] for row in duty.notices()] == [None, None]
     alert = duty.alert()
-    assert (alert["acknowledged_by"], alert["acknowledged_at"]) == (None, "2026-03-25T00:00:00.000Z")
+    assert (alert["acknowledged_by"], alert["acknowledged_at"]) == (None, "2026-03-25T09:00:00.000Z")
 
 
 def test_what_a_hold_does_not_speak_of_stays_open_when_it_ends(duty: Duty) -> None:
@@ -112,7 +112,7 @@ def test_what_somebody_has_acknowledged_stays_theirs_when_the_hold_ends(duty: Du
         assert alerts.acknowledge(connection, duty.alert()["id"], "lea", duty.at)
     duty.at += timedelta(days=1)
     moves(duty, identity, "resume")
-    assert (duty.alert()["acknowledged_by"], duty.alert()["acknowledged_at"]) == ("lea", "2026-03-25T00:00:00.000Z")
+    assert (duty.alert()["acknowledged_by"], duty.alert()["acknowledged_at"]) == ("lea", "2026-03-25T09:00:00.000Z")
 
 
 def test_a_question_asked_again_counts_from_then_and_raises_its_own(duty: Duty) -> None:
@@ -153,7 +153,7 @@ def test_contacts_are_told_of_it_without_a_word_of_the_patient(duty: Duty) -> No
         "Sender to be reminded, in Adult movement disorders.",
         "",
         f"Referral {identity}",
-        "Raised 2026-03-25 00:00 (Europe/London)",
+        "Raised 2026-03-25 09:00 (Europe/London)",
         f"{PUBLIC_URL}/referrals/{identity}",
     ]
     told: list[Any] = [str(call.body), letter.as_string()]

@@ -14,7 +14,7 @@ from referral_service.coding.cause import coded_drug
 from referral_service.coding.choose import UNSPECIFIED, Candidate, Choice, candidates_of, choose
 from referral_service.coding.concepts import Kind, Vocabulary
 from referral_service.coding.elsewhere import SILENT
-from referral_service.coding.reading import OWN, FactReading, Found, read_fact, stronger
+from referral_service.coding.reading import OWN, FactReading, Found, is_surely_denied, read_fact, stronger
 from referral_service.coding.red_flags import RedFlag, red_flags_of
 from referral_service.policy import Policy
 from referral_service.referral import (
@@ -138,7 +138,7 @@ def _indication(
     background: Sequence[Candidate],
 ) -> tuple[Indication, Why | None]:
     if ours:
-        taken_back = _is_taken_back(own, ours)
+        taken_back = _is_taken_back(own, ours) or _is_answered_no(own, ours)
         return (Indication.UNDETERMINED, Why.ASSERTION_UNCLEAR) if taken_back else (Indication.DYSTONIA, None)
     why = _why_undetermined(own)
     if why:
@@ -160,6 +160,19 @@ def _is_taken_back(own: Sequence[FactReading], ours: Sequence[Candidate]) -> boo
         back.fact is not candidate.found.fact and back.meaning.code in (UNSPECIFIED, candidate.code)
         for back in withdrawn
         for candidate in ours
+    )
+
+
+def _is_answered_no(own: Sequence[FactReading], ours: Sequence[Candidate]) -> bool:
+    """Each finding is only suspected, and further on in the same text dystonia as a whole is surely denied.
+
+    Somebody wondered and somebody looked: which of the two stands is for a human to read.
+    """
+    denied = [f for r in own for f in r.found if is_surely_denied(f.rule) and f.meaning.code == UNSPECIFIED]
+    return all(
+        one.is_suspected
+        and any(no.fact is one.found.fact and (no.start or 0) > (one.found.start or 0) for no in denied)
+        for one in ours
     )
 
 

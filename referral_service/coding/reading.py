@@ -24,6 +24,8 @@ _CONTEXT_OF = {"neck": "neck", "gut": "gut", "drug-context": "drug", "parkinson"
 """Kinds of ``data/causes.tsv`` -> the context that they give to an ambiguous term."""
 _TAKEN_BACK = ("ruled-out", "excluded", "refuted", "dismissed", "withdrawn")
 """How the triggers end that take a diagnosis back."""
+_SURE = ("clear-", "certain-", "confident-", "satisfied-", "sure-")
+"""How the triggers begin that deny a diagnosis after looking."""
 _ORDER = (Assertion.AFFIRMED, Assertion.SUSPECTED, Assertion.HISTORICAL, Assertion.FAMILY, Assertion.NEGATED)
 
 
@@ -87,6 +89,12 @@ class FactReading:
     @property
     def is_foreign(self) -> bool:
         return self.text is not None and self.text.is_foreign
+
+
+def is_surely_denied(rule: str) -> bool:
+    """Whether a finding is denied by who has looked: "I was clear there was no dystonia"."""
+    assertion, _, phrase = rule.partition(":")
+    return assertion == "negated" and phrase.startswith(_SURE)
 
 
 def stronger(first: Assertion, second: Assertion | None) -> Assertion:

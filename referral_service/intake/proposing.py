@@ -199,9 +199,10 @@ def _business(task: Moving, wanted: Resource, found: Proposal) -> None:
         found.faults.append(error("business-rule", "code-not-in-value-set", words, "Task.businessStatus"))
     if _is_rerouted(found):
         was_on, before = None, None  # another queue keeps neither
-    if was_on and not is_on and code != "awaiting-appointment":
+    if was_on and (not is_on or after is None) and code != "awaiting-appointment":
         words = "An appointment is moved, or taken away with the businessStatus awaiting-appointment."
-        found.faults.append(error("business-rule", "task-fixed-element", words, "Task.extension"))
+        place = "Task.extension" if not is_on else "Task.businessStatus"
+        found.faults.append(error("business-rule", "task-fixed-element", words, place))
     changed = not same(before, after)
     named = next((one.code for one in open_actions(task.position) if one.code == code), None)
     if changed and named is not None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from referral_service.coding import Indication, assess, red_flags_in
+from referral_service.coding.assess import Why
 from referral_service.coding.choose import _RANKS
 from referral_service.fhir.terminology import vocabulary
 from referral_service.policy import load_policy
@@ -242,3 +243,16 @@ def test_what_is_only_absent_elsewhere_or_another_dystonia_takes_nothing_back(re
     got = assess(facts_of(f"reason=Cervical dystonia || remark={remark}"), vocabulary(), load_policy(), None)
     assert got.code is not None
     assert got.code.cm.code == "G24.3"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("She was told it might be a torsion dystonia. I was clear there was no dystonia.", Why.ASSERTION_UNCLEAR),
+        ("I was clear there was no dystonia. Her physiotherapist suspects a torsion dystonia.", None),
+        ("Probable torsion dystonia. No one in the family has dystonia.", None),
+        ("She has torsion dystonia. In her brother I was clear there was no dystonia.", None),
+    ],
+)
+def test_a_suspicion_that_is_surely_denied_further_on_goes_to_a_human(text: str, why: Why | None) -> None:
+    assert assess(facts_of(f"reason={text}"), vocabulary(), load_policy(), None).why is why

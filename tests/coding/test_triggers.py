@@ -14,6 +14,7 @@ import pytest
 from referral_service.coding.assertion import mentions_in
 from referral_service.coding.concepts import NUMBER, words_of
 from referral_service.coding.lexicon import Lexicon, Node
+from referral_service.coding.reading import is_surely_denied
 from referral_service.coding.tables import table
 from referral_service.coding.text import LOOKS_BACK, LOOKS_FORWARD, is_number, sentences
 from referral_service.fhir.terminology import vocabulary
@@ -96,9 +97,9 @@ def lexicon() -> Lexicon:
     return Lexicon(vocabulary())
 
 
-def read(lexicon: Lexicon, text: str) -> list[tuple[int, str, bool]]:
+def read(lexicon: Lexicon, text: str) -> list[tuple[int, str, bool, bool]]:
     said = (m for s in sentences(text) for m in mentions_in(s, lexicon.matches(s), 0))
-    return [(mention.start, mention.assertion, mention.clear) for mention in said]
+    return [(m.start, m.assertion, m.clear, is_surely_denied(m.rule)) for m in said]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from referral_service.intake import Site
 from tests.panel.panel import Judged, confusion, empty_site, judged, rows
 
 FLOORS: Mapping[str, Mapping[str, Fraction]] = {
-    "tuned": {"disposition": Fraction(608, 618), "code": Fraction(614, 618), "assertion": Fraction(432, 443)},
+    "tuned": {"disposition": Fraction(609, 618), "code": Fraction(615, 618), "assertion": Fraction(432, 443)},
     "held-out": {"disposition": Fraction(96, 100), "code": Fraction(100, 100), "assertion": Fraction(83, 88)},
 }
 PAIRS: Mapping[str, Callable[[Judged], list[tuple[str, str]]]] = {
@@ -56,8 +56,4 @@ def test_the_panel_is_decided_as_well_as_it_has_been(
 @pytest.mark.parametrize("split", FLOORS)
 def test_nothing_said_against_a_dystonia_gives_a_code(split: str, site: Site) -> None:
     against = [one.row["id"] for one in judged(rows(split), site) if one.coded_against_the_words]
-    assert len(against) <= AGAINST[split], against
-
-
-AGAINST = {"tuned": 1, "held-out": 0}
-"""A letter that says "there was no dystonia" of an earlier suspicion of a torticollis."""
+    assert against == []

@@ -225,12 +225,20 @@ def test_an_appointment_is_booked_moved_and_missed_with_its_date(caller: Caller)
     assert (missed.status_code, missed.json["extension"]) == (200, [later])
     taken = caller.move(missed.json, extension=None)
     assert (taken.status_code, rules(taken.json)) == (422, [("task-fixed-element", "Task.extension")])
+    dropped = caller.move(missed.json, businessStatus=None)
+    assert (dropped.status_code, rules(dropped.json)) == (422, [("task-fixed-element", "Task.businessStatus")])
     again = caller.move(missed.json, extension=None, businessStatus=business("awaiting-appointment"))
     assert (again.status_code, "extension" in again.json) == (200, False)
     assert caller.actions(found["id"])["book-appointment"]["required"] == ["date"]
 
 
-@pytest.mark.parametrize("date", ["2026-02-30", "2026-12", "2026-12-01T09:30:00"])
+@pytest.mark.parametrize(
+    "date",
+    [
+        *("2026-02-30", "2026-12", "2026-12-01T09:30:00", "0001-01-01", "9999-12-31"),
+        *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"),
+    ],
+)
 def test_an_appointment_is_on_a_day_or_at_a_moment(caller: Caller, date: str) -> None:
     answer = caller.move(task(caller, "accepted"), extension=[{"url": APPOINTMENT, "valueDateTime": date}])
     assert answer.status_code in (400, 422)
