@@ -45,6 +45,11 @@ def records_of_subject(envelope: Envelope, entry: Entry) -> list[Resource]:
     ]
 
 
+def documents_of_subject(envelope: Envelope, entry: Entry) -> list[Envelope]:
+    """The documents of the referral's own subject that came along as Bundles of their own."""
+    return [one for one in envelope.documents() if one.entries and _is_of_subject(envelope, entry, one.entries[0], one)]
+
+
 def read_patient(resource: Resource) -> PatientFacts:
     return PatientFacts(
         birth_date=resource.get("birthDate"),

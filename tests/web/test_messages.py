@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from referral_service.access.gate import Gate
+from referral_service.app import application
 from referral_service.fhir.conformance import check
-from referral_service.intake import Site
+from referral_service.intake import Incoming, Site, Taking, take_in
 from referral_service.referral import Queue
+from referral_service.store import tables
 from tests import shapes
 from tests.callers import Doors, placer
 from tests.shapes import ADULT_BORN, CHILD_BORN, OWN, Caller, Resource, all_rules, ledger_of, patient, referral, rules
+from tests.systems import System
+from tests.web.test_pages import sections
 
 EXAMPLES = Path(__file__).parents[2] / "profiles" / "examples" / "valid"
 BSER, BARS = "08-bser-message-tardive-dyskinesia.json", "09-bars-message-child-neck-trauma.json"
@@ -89,10 +100,25 @@ def taken(answer: TestResponse) -> str:
 
 def spoken(site: Site, scopes: str = "system/*.cruds", **registered: Any) -> Caller:
     """A registered client, with what was said of it at its registration."""
-    from dataclasses import replace
+    return Doors(site).of(replace(placer("north", scopes), **registered))
 
-    doors = Doors(site)
-    return doors.of(replace(placer("north", scopes), **registered))
+
+@dataclass
+class Registered:
+    """A client with a token of its own, as it was registered."""
+
+    http: FlaskClient
+    headers: dict[str, str]
+
+    def post(self, sent: Resource) -> TestResponse:
+        headers = {**self.headers, "Content-Type": shapes.FHIR_JSON}
+        return self.http.post(f"/fhir/{DOOR}", data=json.dumps(sent), headers=headers)
+
+
+def registered(site: Site, **said: Any) -> Registered:
+    app = application(site, Gate(asks=True, secret_key="k" * 32))
+    system = System("ehr-a").register(site.store, **said)
+    return Registered(app.test_client(), system.bearer(app))
 
 
 @pytest.mark.parametrize(("name", "queue"), [(BSER, Queue.ADULT), (BARS, Queue.REVIEW)])
@@ -292,7 +318,8 @@ def test_an_unknown_event_is_refused_with_the_events_that_are_taken(caller: Call
     answer = caller.post(DOOR, message((H, header(event=booking)), (S, referral())))
     assert refused(answer, 422) == [("event-not-supported", "Bundle.entry[0].resource.eventCoding")]
     words = outcome_in(answer)["issue"][0]["diagnostics"]
-    assert f"{I12['system']}#I12" in words and f"{REQUEST['system']}#servicerequest-request" in words
+    assert f"{I12['system']}#I12" in words
+    assert f"{REQUEST['system']}#servicerequest-request" in words
     assert head(answer)["eventCoding"] == booking
     assert caller.sums() == ledger_of(refused=1)
 
@@ -415,15 +442,14 @@ def test_the_configured_system_tells_the_placer_identifier_among_several(site: S
 
 @pytest.mark.parametrize("sent", [bars(), bser(), bars(status="draft"), bars("delete"), bars(reason="Knee pain")])
 def test_preview_and_the_door_agree(caller: Caller, sent: Resource) -> None:
-    previewed = {one["name"]: one for one in caller.post("ServiceRequest/$preview", sent).json["parameter"]}
+    previewed = caller.post("ServiceRequest/$preview", sent).json["parameter"]
     answer = caller.post(DOOR, sent)
-    is_taken = previewed["disposition"]["valueCode"] in ("routed", "review")
+    is_taken = previewed[0]["valueCode"] in ("routed", "review")
     assert is_taken == (answer.status_code == 200)
     if is_taken:
         decided = caller.read(f"ServiceRequest/{taken(answer)}/$decision")["parameter"]
-        assert [one for one in decided if one["name"] != "outcome"] == [
-            one for one in previewed.values() if one["name"] != "outcome"
-        ] or len(decided) != len(previewed)
+        assert [one for one in decided if one["name"] != "outcome"] == previewed[:-1]
+        assert [one["name"] for one in previewed[-1:]] == ["outcome"]
 
 
 def test_message_definitions_say_what_payload_is_wanted(caller: Caller) -> None:
@@ -510,4 +536,71 @@ def test_what_was_entered_in_error_by_message_is_masked(caller: Caller) -> None:
     assert taken(answer) == first
     served = [one["resource"] for one in json.loads(answer.data)["entry"]][-1]
     assert served["subject"] == {"display": "masked: entered in error"}
-    assert "943" not in answer.text and shapes.CHILD_BORN not in answer.text
+    assert "943" not in answer.text
+
+
+def test_what_is_registered_of_a_client_counts_for_what_it_sends(site: Site) -> None:
+    several = [{"system": "urn:example:cases", "value": "7"}, {"system": "urn:example:referrals", "value": "R-1"}]
+    caller = registered(site, bars=True, placer_system="urn:example:referrals")
+    first = taken(caller.post(bars(number=None, identifier=several)))
+    again = caller.post(bars(message_id="m-2", number=None, identifier=several))
+    assert (again.status_code, again.json["resourceType"], again.json["issue"][0]["code"]) == (
+        409,
+        "OperationOutcome",
+        "duplicate",
+    )
+    assert f"ServiceRequest/{first}" in again.json["issue"][0]["diagnostics"]
+
+
+def test_a_document_in_the_message_is_an_attachment_with_its_words_and_files(caller: Caller) -> None:
+    sent = nested(ADULT_BORN)
+    scan = base64.b64encode(b"%PDF-1.7 invented").decode()
+    holder = {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "subject": {"reference": P},
+        "content": [{"attachment": {"title": "Scan", "url": "urn:uuid:7f7b2b52-0000-4000-8000-000000000008"}}],
+    }
+    held = [
+        {"fullUrl": "urn:uuid:7f7b2b52-0000-4000-8000-000000000007", "resource": holder},
+        {
+            "fullUrl": "urn:uuid:7f7b2b52-0000-4000-8000-000000000008",
+            "resource": {"resourceType": "Binary", "contentType": "application/pdf", "data": scan},
+        },
+    ]
+    sent["entry"][3]["resource"]["entry"] += held
+    first = taken(caller.post(DOOR, sent))
+    who = caller.read(f"ServiceRequest/{first}")["subject"]
+    taken(caller.post(DOOR, bars("update", "m-2", number=None, id=first, subject=who)))
+    page = caller.http.get(f"/referrals/{first}").text
+    assert "Seen twice." in sections(page)["attachments"]
+    links = sorted(set(re.findall(rf"/referrals/{first}/files/[0-9a-f]{{16}}", page)))
+    files = {caller.http.get(link).data for link in links}
+    assert b"%PDF-1.7 invented" in files
+    (letter,) = files - {b"%PDF-1.7 invented"}
+    assert json.loads(letter) == sent["entry"][3]["resource"]
+
+
+def test_what_a_document_says_is_shown_with_its_words_on_the_page(caller: Caller) -> None:
+    first = taken(caller.post(DOOR, nested(ADULT_BORN)))
+    page = caller.http.get(f"/referrals/{first}").text
+    assert "<mark>Cervical dystonia</mark>" in page
+    assert "Diagnosis on record" in page
+
+
+def test_a_document_of_somebody_else_is_no_attachment(caller: Caller) -> None:
+    first = taken(caller.post(DOOR, nested(ADULT_BORN, "944")))
+    assert "attachments" not in sections(caller.http.get(f"/referrals/{first}").text)
+
+
+def test_a_refused_message_can_be_taken_in_as_it_came(caller: Caller) -> None:
+    booking = REQUEST | {"code": "booking-request"}
+    order = referral("A-2", category=[{"text": "another"}])
+    refused(caller.post(DOOR, message((H, header(event=booking)), (S2, order), (S, referral("A-1")))), 422)
+    assert caller.sums() == ledger_of(refused=1)
+    with caller.site.store.reading() as connection:
+        (row,) = connection.execute(select(tables.ledger)).mappings()
+    taking = Taking(row["received_id"], row["position"], datetime.fromisoformat(row["at"]), "It is a referral.")
+    answer = take_in(caller.site, Incoming("local", "page", "r-9", b"", datetime.now(UTC)), taking)
+    assert (answer.became, caller.sums()) == ("created", ledger_of(review=1))
+    assert caller.read(f"ServiceRequest/{answer.id}")["identifier"][0]["value"] == "A-1"
