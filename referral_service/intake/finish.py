@@ -156,4 +156,4 @@ def issues_of(answers: list[Answer]) -> tuple[Issue, ...]:
     everything = [issue for answer in answers for issue in answer.issues]
     notice = [issue for issue in everything if issue.rule == "red-flag"][:1]
     faults = [issue for answer in answers if is_failed(answer) for issue in answer.issues if issue.rule != "red-flag"]
-    return (*notice, *faults)
+    return tuple(dict.fromkeys((*notice, *faults)))
