@@ -23,12 +23,15 @@ class Caller:
     """``client`` is the one whose records a system sends and reads; ``scopes`` are those of its token.
 
     People hold no scopes, their roles say what they may do, and what they enter by hand is of the client by hand.
+    ``placer_system`` is the system of a client's placer identifiers without a type, ``bars`` whether it speaks BaRS.
     """
 
     kind: Kind
     actor: Actor
     client: str
     scopes: Scopes | None = None
+    placer_system: str | None = None
+    bars: bool = False
 
     def has_role(self, roles: frozenset[Role]) -> bool:
         return bool(self.actor.roles & roles)

@@ -64,7 +64,7 @@ def system(client: Row, scopes: Scopes) -> Caller:
     """A registered client as it calls."""
     roles, queues = map(Role, client["roles"].split()), map(Queue, client["queues"].split())
     actor = Actor(client["id"], client["name"], frozenset(roles), frozenset(queues), client["id"])
-    return Caller(Kind.SYSTEM, actor, client["id"], scopes)
+    return Caller(Kind.SYSTEM, actor, client["id"], scopes, client["placer_system"], bool(client["bars"]))
 
 
 def _hash(token: str) -> str:

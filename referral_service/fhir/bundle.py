@@ -92,16 +92,17 @@ class Entry:
 class Envelope:
     """One request: its entries, the referrals among them, and what its references lead to.
 
-    ``put_to`` is the relative address that a bare resource was PUT to.
+    ``put_to`` is the relative address that a bare resource was PUT to; ``path`` the FHIRPath of a Bundle that stands in
+    another.
     """
 
-    def __init__(self, payload: Resource, put_to: str | None = None) -> None:
+    def __init__(self, payload: Resource, put_to: str | None = None, path: str = "Bundle") -> None:
         self.payload = payload
         self.is_bundle = payload.get("resourceType") == "Bundle"
         self.bundle_type: str | None = payload.get("type") if self.is_bundle else None
         request = {"method": "PUT", "url": put_to} if put_to else {}
         bare = Entry(str(payload["resourceType"]), payload, request=request)
-        self.entries = _entries(payload) if self.is_bundle else [bare]
+        self.entries = _entries(payload, path) if self.is_bundle else [bare]
         self._by_url: dict[str, Entry] = {}
         self._by_relative: dict[str, list[Entry]] = {}
         for entry in self.entries:
@@ -113,12 +114,12 @@ class Envelope:
     def referrals(self) -> list[Entry]:
         """The ServiceRequests to be decided, in order.
 
-        The one in focus of the message; a sole one, whatever its category; else all but laboratory and imaging
+        Those in focus of the message; a sole one, whatever its category; else all but laboratory and imaging
         orders, which are only kept beside them. Contained ServiceRequests never.
         """
-        focus = self._in_focus()
-        if focus is not None:
-            return [focus]
+        in_focus = [referral for _, referral in self.in_focus()]
+        if in_focus:
+            return in_focus
         requests = [entry for entry in self.entries if entry.type == "ServiceRequest"]
         if len(requests) == 1:
             return requests
@@ -172,17 +173,27 @@ class Envelope:
         ]
         return found[0] if len(found) == 1 else None
 
-    def _in_focus(self) -> Entry | None:
+    def in_focus(self) -> list[tuple[Entry | None, Entry]]:
+        """The ServiceRequests that a message is about, each with the Task in focus that leads to it, if one does."""
         if self.bundle_type != "message" or not self.entries:
-            return None
+            return []
         header = self.entries[0]
+        found: dict[int, tuple[Entry | None, Entry]] = {}
         for focus in header.resource.get("focus", []):
-            target = self.resolve(focus, header)
+            target, task = self.resolve(focus, header), None
             if target is not None and target.type == "Task":
-                target = self.resolve(target.resource.get("focus"), target)
+                target, task = self.resolve(target.resource.get("focus"), target), target
             if target is not None and target.type == "ServiceRequest":
-                return target
-        return None
+                found.setdefault(id(target.resource), (task, target))
+        return list(found.values())
+
+    def documents(self) -> list[Envelope]:
+        """The documents that came along as Bundles of their own; what they refer to is looked for in them alone."""
+        return [
+            Envelope(entry.resource, path=entry.path)
+            for entry in self.entries
+            if entry.type == "Bundle" and entry.resource.get("type") == "document"
+        ]
 
 
 def identifiers(resource: Resource) -> list[Resource]:
@@ -195,10 +206,10 @@ def _identifier_keys(resource: Resource) -> set[tuple[object, object]]:
     return {(item.get("system"), item["value"]) for item in identifiers(resource)}
 
 
-def _entries(bundle: Resource) -> list[Entry]:
+def _entries(bundle: Resource, path: str) -> list[Entry]:
     return [
         Entry(
-            path=f"Bundle.entry[{index}].resource",
+            path=f"{path}.entry[{index}].resource",
             resource=entry["resource"],
             position=index,
             full_url=entry.get("fullUrl"),

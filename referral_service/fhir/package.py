@@ -14,6 +14,7 @@ KINDS = (
     "CodeSystem",
     "ConceptMap",
     "ImplementationGuide",
+    "MessageDefinition",
     "OperationDefinition",
     "SearchParameter",
     "StructureDefinition",

@@ -14,6 +14,7 @@ from referral_service.fhir.bundle import Entry, Envelope, Resource, identifiers,
 from referral_service.fhir.records import concepts, facts_of_record, in_its_language, text_at
 from referral_service.referral import Fact, PatientFacts, Place, Priority, Referral
 
+Names = set[tuple[str | None, str]]
 NOTHING: Mapping[str, Resource] = MappingProxyType({})
 _PLACER_SYSTEMS = {"http://terminology.hl7.org/CodeSystem/v2-0203", "http://hl7.org/fhir/v2/0203"}
 
@@ -35,14 +36,18 @@ def read_referral(envelope: Envelope, entry: Entry, before: Mapping[str, Resourc
 
 
 def records_of_subject(envelope: Envelope, entry: Entry) -> list[Resource]:
-    """What came in the same request about the referral's own subject."""
+    """What came in the same request about the referral's own subject, in documents of their own too."""
     return [
         other.resource
-        for other in envelope.entries
-        if other is not entry
-        and ("subject" in other.resource or "patient" in other.resource)
-        and _is_of_subject(envelope, entry, other)
+        for home in (envelope, *envelope.documents())
+        for other in home.entries
+        if other is not entry and _has_subject(other) and _is_of_subject(envelope, entry, other, home)
     ]
+
+
+def documents_of_subject(envelope: Envelope, entry: Entry) -> list[Envelope]:
+    """The documents of the referral's own subject that came along as Bundles of their own."""
+    return [one for one in envelope.documents() if one.entries and _is_of_subject(envelope, entry, one.entries[0], one)]
 
 
 def read_patient(resource: Resource) -> PatientFacts:
@@ -113,30 +118,51 @@ def _loose(envelope: Envelope, entry: Entry) -> Iterator[Fact]:
         if (target := envelope.resolve(reference, entry)) is not None
     }
     for other in (*envelope.entries, *entry.contained()):
-        has_subject = "subject" in other.resource or "patient" in other.resource
-        if id(other.resource) not in pointed_at and has_subject and _is_of_subject(envelope, entry, other):
+        if id(other.resource) not in pointed_at and _has_subject(other) and _is_of_subject(envelope, entry, other):
             yield from facts_of_record(envelope, other, _path_of(other, entry), Place.BACKGROUND)
+    for document in envelope.documents():
+        for other in document.entries:
+            if _has_subject(other) and _is_of_subject(envelope, entry, other, document):
+                yield from facts_of_record(document, other, other.path, Place.BACKGROUND)
 
 
-def _is_of_subject(envelope: Envelope, referral: Entry, record: Entry) -> bool:
-    """Whether a record is the subject's own; one that names no patient (a contained one) counts as its referrer's."""
+def _has_subject(record: Entry) -> bool:
+    return "subject" in record.resource or "patient" in record.resource
+
+
+def _is_of_subject(envelope: Envelope, referral: Entry, record: Entry, home: Envelope | None = None) -> bool:
+    """Whether a record is the subject's own; one that names no patient (a contained one) counts as its referrer's.
+
+    ``home`` is the document that the record stands in, when it came in one.
+    """
     theirs = record.resource.get("subject", record.resource.get("patient"))
     if theirs is None:
         return True
     # Account and Contract alone may name several (https://hl7.org/fhir/R4/account-definitions.html#Account.subject).
     named = theirs if isinstance(theirs, list) else [theirs]
-    return any(_is_same_patient(envelope, referral, record, reference) for reference in named)
+    return any(_is_same_patient(envelope, referral, record, reference, home or envelope) for reference in named)
 
 
-def _is_same_patient(envelope: Envelope, referral: Entry, record: Entry, theirs: Resource) -> bool:
+def _is_same_patient(envelope: Envelope, referral: Entry, record: Entry, theirs: Resource, home: Envelope) -> bool:
     subject = referral.resource["subject"]
-    patient, other = _target(envelope, subject, referral), _target(envelope, theirs, record)
+    patient, other = _target(envelope, subject, referral), _target(home, theirs, record)
+    ours, its = _address(subject, referral, patient), _address(theirs, record, other)
+    if home is not envelope:
+        return _is_same_elsewhere(ours, its, _named(subject, patient), _named(theirs, other))
     if patient is not None and other is not None:
         return patient.resource is other.resource
-    ours, its = _address(subject, referral, patient), _address(theirs, record, other)
     if ours and its and _is_absolute(ours) == _is_absolute(its):
         return ours == its
     return bool(_named(subject, patient) & _named(theirs, other))
+
+
+def _is_same_elsewhere(ours: str, its: str, our_names: Names, its_names: Names) -> bool:
+    """A document brings its own copy of the patient: the same address at a server, else an identifier in common."""
+    if ours == its and _is_absolute(ours):
+        return True
+    if our_names and its_names:
+        return bool(our_names & its_names)
+    return bool(ours) and ours == its
 
 
 def _target(envelope: Envelope, reference: Resource, source: Entry) -> Entry | None:
@@ -162,7 +188,7 @@ def _is_absolute(address: str) -> bool:
     return address.startswith(("http:", "https:"))
 
 
-def _named(reference: Resource, target: Entry | None) -> set[tuple[str | None, str]]:
+def _named(reference: Resource, target: Entry | None) -> Names:
     """The identifiers of whom a reference names, by system and value."""
     known = [*identifiers(reference), *(identifiers(target.resource) if target is not None else [])]
     return {(item.get("system"), item["value"]) for item in known}

@@ -15,6 +15,7 @@ from referral_service.intake.course import Course, begin
 from referral_service.intake.draft import SUPPORTING, Draft
 from referral_service.intake.judge import judge_referrals, point_at_our_tasks
 from referral_service.intake.later import reconsider_new
+from referral_service.intake.messages import as_meant, asked
 from referral_service.intake.preview import preview
 from referral_service.intake.reading import Reading, read
 from referral_service.intake.refusals import no_referral, refuse
@@ -28,6 +29,7 @@ from referral_service.referral import Disposition
 from referral_service.store.writes import overtaking
 
 __all__ = [
+    "MESSAGES",
     "Answer",
     "Became",
     "Incoming",
@@ -41,19 +43,25 @@ __all__ = [
 ]
 
 BUNDLES = ("transaction", "batch", "collection", "document")
+MESSAGES = ("message",)
 
 
-def receive(site: Site, incoming: Incoming, expected: str) -> Received:
-    """One request with referrals in it: a ServiceRequest or a Bundle, as ``expected`` says.
+def receive(site: Site, incoming: Incoming, expected: str, kinds: tuple[str, ...] = BUNDLES) -> Received:
+    """One request with referrals in it: a ServiceRequest or a Bundle, as ``expected`` says, then of one of ``kinds``.
 
     Whatever is answered has been written durably before, refusals too.
     """
-    reading = _with_whole_faults(read(incoming.body, expected, incoming.put_to))
+    reading = _with_whole_faults(read(incoming.body, expected, incoming.put_to), kinds)
+    repeated = asked(reading)
+    return replace(_receive(site, incoming, as_meant(reading, site.public_url)), asked=repeated)
+
+
+def _receive(site: Site, incoming: Incoming, reading: Reading) -> Received:
     if reading.envelope is None:
         if incoming.is_update:
             return Received((), failed(FaultKind.INVALID, *reading.faults))
         return Received((), refuse(site, incoming, reading))
-    is_atomic = reading.envelope.bundle_type in (None, "transaction")
+    is_atomic = reading.envelope.bundle_type in (None, "transaction", "message")
     try:
         received, draft = again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic))
     except _TransactionFailedError as failure:
@@ -103,23 +111,25 @@ def _take(site: Site, incoming: Incoming, reading: Reading, is_atomic: bool) -> 
         return Received(tuple(answers)), course.draft
 
 
-def _with_whole_faults(reading: Reading) -> Reading:
+def _with_whole_faults(reading: Reading, kinds: tuple[str, ...]) -> Reading:
     """Adds what is wrong with the request as a whole once it could be read."""
     payload: Any = reading.payload
     if not isinstance(payload, dict) or payload.get("resourceType") != "Bundle":
         return reading
     kind, faults = payload.get("type"), list(reading.envelope_faults)
-    if isinstance(kind, str) and kind not in BUNDLES:
-        faults.append(_wrong_bundle(kind))
+    if isinstance(kind, str) and kind not in kinds:
+        faults.append(_wrong_bundle(kind, kinds))
     elif reading.envelope is not None and not _has_anything(reading.envelope, reading):
         faults.append(no_referral())
     return replace(reading, envelope=None, envelope_faults=tuple(faults)) if faults else reading
 
 
-def _wrong_bundle(kind: str) -> Issue:
-    door = f"Taken here: {', '.join(BUNDLES)}."
-    if kind == "message":
-        door = "Its door is $process-message, which is not in this version."
+def _wrong_bundle(kind: str, kinds: tuple[str, ...]) -> Issue:
+    door = f"Taken here: {', '.join(kinds)}."
+    if kind in MESSAGES:
+        door = "Its door is $process-message."
+    elif kind in BUNDLES:
+        door += " Its door is the base address."
     words = f"A Bundle of this type is not taken at this address. {door}"
     return error("not-supported", "bundle-type", words, "Bundle.type")
 

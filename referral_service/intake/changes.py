@@ -153,6 +153,7 @@ def decide_again(
         already_taken=True,
         taken_in=taken_in,
         birth_date=birth_date_of(corrections),
+        placer_system=course.incoming.placer_system,
     )
     if decided.decision.disposition is Disposition.REJECTED:
         return decided

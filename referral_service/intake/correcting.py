@@ -30,7 +30,7 @@ from referral_service.intake.rows import (
 from referral_service.intake.site import Site
 from referral_service.intake.subject import find_subject
 from referral_service.referral import Decision, Queue
-from referral_service.store import lookups, tables, tasks
+from referral_service.store import lookups, systems, tables, tasks
 from referral_service.store.engine import Connection
 from referral_service.worklist import Actor, Takes, due_on
 from referral_service.worklist.corrections import ByHand, corrected
@@ -128,7 +128,8 @@ def _machine(
 def _decided_again(connection: Connection, draft: Draft, referral: Row, birth_date: str | None) -> Decided:
     """The text received, decided on the day of first receipt with the birth date made sure of."""
     site, body = draft.site, lookups.received_text(connection, referral["received_id"])
-    course = begin(connection, site, replace(draft.incoming, body=body), read(body))
+    system = systems.placer_system(connection, draft.incoming.client)
+    course = begin(connection, site, replace(draft.incoming, body=body, placer_system=system), read(body))
     entry = next(one for one in course.envelope.referrals() if one.path == referral["path"])
     subject = find_subject(course.envelope, entry, course.known, site.public_url)
     patient, before = course.patient(subject), orjson.loads(referral["decision_input"])
@@ -144,6 +145,7 @@ def _decided_again(connection: Connection, draft: Draft, referral: Row, birth_da
         already_taken=True,
         taken_in=before["taken_in"],
         birth_date=birth_date,
+        placer_system=system,
     )
 
 

@@ -13,9 +13,10 @@ from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import supporting
 from referral_service.intake.deciding import located, patient_of
 from referral_service.intake.draft import SUPPORTING, Draft
+from referral_service.intake.messages import asked
 from referral_service.intake.permits import forbidden_entries
 from referral_service.intake.reading import Reading, references
-from referral_service.intake.site import Answer, Incoming, Site, type_and_id
+from referral_service.intake.site import MESSAGE_DOOR, Answer, Incoming, Site, type_and_id
 from referral_service.intake.subject import Subject, identifier_pairs, names_of
 from referral_service.issues import Issue
 from referral_service.store import lookups
@@ -97,6 +98,10 @@ class Course:
             self.known.patients.setdefault(pair, []).append(identity)
 
     @property
+    def request_keys(self) -> list[Pair]:
+        return request_keys(self.incoming, self.reading)
+
+    @property
     def known_resources(self) -> set[str]:
         """The references of this request's supporting resources that were given out before it."""
         assigned = {one for one in self.draft.assigned.values() if not one.startswith("ServiceRequest/")}
@@ -122,9 +127,11 @@ class Course:
 def begin(connection: Connection, site: Site, incoming: Incoming, reading: Reading) -> Course:
     """Looks up, in one query, all that the request speaks of."""
     assert reading.envelope is not None
-    keys: list[Pair] = [("idempotency", incoming.idempotency_key)] if incoming.idempotency_key else []
+    keys = request_keys(incoming, reading)
     sound = [entry for entry in reading.envelope.referrals() if entry.position not in reading.entry_faults]
-    keys += [("placer", placer) for entry in sound if (placer := placer_identifier(entry.resource))]
+    keys += [
+        ("placer", placer) for entry in sound if (placer := placer_identifier(entry.resource, incoming.placer_system))
+    ]
     addresses = set(_addresses(reading, site.public_url))
     known = lookups.known(
         connection,
@@ -143,6 +150,13 @@ def begin(connection: Connection, site: Site, incoming: Incoming, reading: Readi
     )
     forbidden = forbidden_entries(reading, incoming)
     return Course(site, incoming, reading, connection, reading.envelope, draft, known, forbidden=forbidden)
+
+
+def request_keys(incoming: Incoming, reading: Reading) -> list[Pair]:
+    """By what the whole request is recognised when it comes again, in the order in which that is looked up."""
+    keys: list[Pair] = [("idempotency", incoming.idempotency_key)] if incoming.idempotency_key else []
+    message = asked(reading).key if incoming.door == MESSAGE_DOOR else None
+    return [*keys, *([("message", message)] if message else [])]
 
 
 def _beyond(connection: Connection, incoming: Incoming, names: set[str]) -> Iterator[str]:

@@ -64,13 +64,16 @@ def decide_entry(
     already_taken: bool = False,
     taken_in: bool = False,
     birth_date: str | None = None,
+    placer_system: str | None = None,
 ) -> Decided:
     """Pure: the same referral, patient and day give the same decision at every door.
 
-    ``birth_date`` is what a human has made sure of, whatever the sender's Patient says.
+    ``birth_date`` is what a human has made sure of, whatever the sender's Patient says; ``placer_system`` the system of
+    the sender's placer identifiers that carry no type.
     """
     beside = [*records_of_subject(envelope, entry), *records.found.values()]
-    score, wishes = completeness(entry.resource, [*beside, *([patient] if patient is not None else [])])
+    known = [*beside, *([patient] if patient is not None else [])]
+    score, wishes = completeness(entry.resource, known, placer_system)
     given = DecisionInput(
         referral=replace(read_referral(envelope, entry, records.found), completeness=score, wishes=tuple(wishes)),
         patient=_patient_facts(patient, birth_date),
@@ -85,7 +88,7 @@ def decide_entry(
         given=given,
         decision=decide(given, site.vocabulary, site.policy),
         content_hash=canonical_hash(envelope, entry),
-        placer=placer_identifier(entry.resource),
+        placer=placer_identifier(entry.resource, placer_system),
         awaiting=(*subject.awaiting, *records.awaiting),
     )
 

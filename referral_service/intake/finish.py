@@ -87,9 +87,16 @@ def write(course: Course) -> None:
     result = _result(course)
     _tell_auditors(course)
     course.draft.add_received(result, keep_body=result != "replay", answers=remembered(course))
-    if course.incoming.idempotency_key and any(one.became is Became.CREATED for one in course.referral_answers()):
-        add_key(course.draft, "idempotency", course.incoming.idempotency_key, course.request_hash(), None)
+    if _uses_up_keys(course):
+        for kind, value in course.request_keys:
+            add_key(course.draft, kind, value, course.request_hash(), None)
     course.draft.write(course.connection)
+
+
+def _uses_up_keys(course: Course) -> bool:
+    """An old update by message that comes again must not undo a newer one: it is only answered as before."""
+    stored = {Became.CREATED, Became.UPDATED} if course.reading.acts else {Became.CREATED}
+    return any(one.became in stored for one in course.referral_answers())
 
 
 def _tell_auditors(course: Course) -> None:
@@ -111,10 +118,10 @@ def _count_if_not_taken(course: Course, place: int, ordinal: int) -> None:
 
 def placer_at(course: Course, ordinal: int) -> str | None:
     """The placer identifier of a referral of the request, as far as it can be read."""
-    entry = course.envelope.referrals()[ordinal]
+    entry, system = course.envelope.referrals()[ordinal], course.incoming.placer_system
     if entry.position is None:
-        return placer_if_readable(entry.resource)
-    return placer_if_readable(course.reading.payload["entry"][entry.position]["resource"])
+        return placer_if_readable(entry.resource, system)
+    return placer_if_readable(course.reading.payload["entry"][entry.position]["resource"], system)
 
 
 def is_counted(answer: Answer) -> bool:
@@ -149,4 +156,4 @@ def issues_of(answers: list[Answer]) -> tuple[Issue, ...]:
     everything = [issue for answer in answers for issue in answer.issues]
     notice = [issue for issue in everything if issue.rule == "red-flag"][:1]
     faults = [issue for answer in answers if is_failed(answer) for issue in answer.issues if issue.rule != "red-flag"]
-    return (*notice, *faults)
+    return tuple(dict.fromkeys((*notice, *faults)))

@@ -7,13 +7,16 @@ from functools import partial
 
 from referral_service.fhir.bundle import Entry
 from referral_service.fhir.canonical import canonical_hash
+from referral_service.fhir.messages import Act
 from referral_service.fhir.reader import placer_identifier
 from referral_service.intake import changes
 from referral_service.intake.course import Course, Work
 from referral_service.intake.deciding import Decided, decide_entry, has_open_referral
 from referral_service.intake.evidence import records_of
+from referral_service.intake.messages import update_of_unknown
 from referral_service.intake.referrals import write_new
 from referral_service.intake.refusals import refusal
+from referral_service.intake.replays import duplicate
 from referral_service.intake.site import Answer, Became, failed, new_id, type_and_id
 from referral_service.intake.subject import Subject, find_subject
 from referral_service.issues import FaultKind, Issue, error
@@ -62,7 +65,7 @@ def _judge(course: Course, entry: Entry, ordinal: int) -> Answer | Work:
     subject = find_subject(course.envelope, entry, course.known, course.site.public_url)
     if subject.fault:
         return _refused(course, entry, FaultKind.BUSINESS_RULE, subject.fault)
-    placer = placer_identifier(entry.resource)
+    placer = placer_identifier(entry.resource, course.incoming.placer_system)
     key = course.known.keys.get(("placer", placer)) if placer else None
     sent_before = _sent_before(course, entry) or (key.referral_id if key else None)
     if sent_before and sent_before not in course.made_here:
@@ -96,7 +99,7 @@ def _sent_before(course: Course, entry: Entry) -> str | None:
 def _change(course: Course, entry: Entry, subject: Subject, referral_id: str) -> Answer | Work | None:
     """A cancel or an update of a referral that is here; None when the entry is a plain create."""
     is_cancel = entry.resource["status"] in changes.CANCELS
-    if not is_cancel and entry.method != "PUT":
+    if not is_cancel and entry.method != "PUT" and not _is_update(course, entry):
         return None
     course.known_referrals.add(entry.position or 0)
     if entry.position is None and entry.method == "PUT" and course.incoming.if_match is None:
@@ -107,6 +110,10 @@ def _change(course: Course, entry: Entry, subject: Subject, referral_id: str) ->
     course.changed_here.add(referral_id)
     course.draft.assign(entry, f"ServiceRequest/{referral_id}")
     return partial(changes.cancel if is_cancel else changes.update, course, entry, subject, referral_id)
+
+
+def _is_update(course: Course, entry: Entry) -> bool:
+    return course.reading.acts.get(entry.position or 0) is Act.UPDATE
 
 
 def _again(course: Course, entry: Entry, key: KnownKey) -> Answer | Work | None:
@@ -121,6 +128,8 @@ def _again(course: Course, entry: Entry, key: KnownKey) -> Answer | Work | None:
         return partial(_as_first, course, course.made_here[key.referral_id])
     row, task = referral_with_task(course.connection, key.referral_id)
     if digest in (key.content_hash, row["content_hash"]):
+        if course.incoming.bars:
+            return failed(FaultKind.CONFLICT, duplicate(reference))
         course.draft.assign(entry, reference)
         course.draft.tasks[key.referral_id] = task["id"]
         course.replayed_from.add(key.received_id)
@@ -146,6 +155,7 @@ def new_referral(course: Course, entry: Entry, subject: Subject, ordinal: int, f
         open_elsewhere=has_open_referral(subject, patient, course.known),
         already_taken=is_taken_in,
         taken_in=is_taken_in,
+        placer_system=course.incoming.placer_system,
     )
     if decided.decision.disposition is Disposition.REJECTED:
         return failed(FaultKind.BUSINESS_RULE, *decided.decision.issues)
@@ -162,7 +172,7 @@ def new_referral(course: Course, entry: Entry, subject: Subject, ordinal: int, f
 
 def judge_new(course: Course, entry: Entry, subject: Subject, ordinal: int) -> Answer | Work:
     """What a human takes in is new, or else the sender has sent it again meanwhile, and then that one is worked on."""
-    placer = placer_identifier(entry.resource)
+    placer = placer_identifier(entry.resource, course.incoming.placer_system)
     key = course.known.keys.get(("placer", placer)) if placer else None
     here = _sent_before(course, entry) or (key.referral_id if key else None)
     if here is not None and referral_with_task(course.connection, here)[1]["status"] not in FINAL:
@@ -172,7 +182,10 @@ def judge_new(course: Course, entry: Entry, subject: Subject, ordinal: int) -> A
 
 
 def _write(course: Course, decided: Decided, ordinal: int, follows: str | None) -> Answer:
-    answer = write_new(course.draft, decided, ordinal, course.remarks_of(decided.entry), follows)
+    remarks = course.remarks_of(decided.entry)
+    if _is_update(course, decided.entry):
+        remarks = (*remarks, update_of_unknown(decided.entry))
+    answer = write_new(course.draft, decided, ordinal, remarks, follows)
     if follows and decided.placer:
         new = {
             "content_hash": decided.content_hash,

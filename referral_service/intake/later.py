@@ -22,7 +22,7 @@ from referral_service.intake.replays import references
 from referral_service.intake.site import Incoming, Site
 from referral_service.intake.subject import awaited_identifier, find_subject
 from referral_service.referral import Disposition
-from referral_service.store import lookups, tables
+from referral_service.store import lookups, systems, tables
 from referral_service.store.engine import UNAVAILABLE, Connection
 from referral_service.store.lookups import referral_with_task
 from referral_service.store.writes import Overtaken, bounded, overtaking
@@ -81,7 +81,9 @@ def reconsider(site: Site, client: str, referral_id: str, request_id: str, at: d
         if not awaited or task["status"] in FINAL:
             return
         body = lookups.received_text(connection, row["received_id"])
-        course, entry = _reread(connection, site, Incoming(client, "later", request_id, body, at), row["path"])
+        system = systems.placer_system(connection, client)
+        again = Incoming(client, "later", request_id, body, at, placer_system=system)
+        course, entry = _reread(connection, site, again, row["path"])
         subject = find_subject(course.envelope, entry, course.known, site.public_url)
         patient = course.patient(subject)
         course.draft.received_id = row["received_id"]

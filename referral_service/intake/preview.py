@@ -10,6 +10,7 @@ from referral_service.fhir.reader import placer_identifier
 from referral_service.intake.course import Course, begin
 from referral_service.intake.deciding import decide_entry, has_open_referral
 from referral_service.intake.evidence import records_of
+from referral_service.intake.messages import as_meant
 from referral_service.intake.reading import read
 from referral_service.intake.refusals import no_referral, refusal
 from referral_service.intake.site import Incoming, Site
@@ -19,9 +20,9 @@ from referral_service.referral import Decision
 
 def preview(site: Site, incoming: Incoming) -> list[Decision]:
     """The decision on each referral of a ServiceRequest or of a Bundle of any type; one ``refused`` when none."""
-    reading = read(incoming.body)
+    reading = as_meant(read(incoming.body), site.public_url)
     if reading.envelope is None:
-        return [refusal(site, incoming.body, reading.faults)]
+        return [refusal(site, incoming.body, reading.faults) for _ in reading.referrals or (None,)]
     entries = reading.envelope.referrals()
     atomic = reading.envelope.bundle_type in ("transaction", "message")
     if atomic and reading.entry_faults:
@@ -43,7 +44,7 @@ def _decision(course: Course, entry: Entry) -> Decision:
     if subject.fault is not None:
         return refusal(site, course.incoming.body, [subject.fault])
     patient = course.patient(subject)
-    is_here = ("placer", placer_identifier(entry.resource)) in course.known.keys
+    is_here = ("placer", placer_identifier(entry.resource, course.incoming.placer_system)) in course.known.keys
     decided = decide_entry(
         site,
         course.envelope,
@@ -55,5 +56,6 @@ def _decision(course: Course, entry: Entry) -> Decision:
         open_elsewhere=not is_here and has_open_referral(subject, patient, course.known),
         already_taken=course.incoming.taking is not None,
         taken_in=course.incoming.taking is not None,
+        placer_system=course.incoming.placer_system,
     )
     return replace(decided.decision, issues=(*decided.decision.issues, *course.remarks_of(entry)))

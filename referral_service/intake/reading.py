@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from referral_service.fhir import conformance, parse
 from referral_service.fhir.bundle import Entry, Envelope, Resource, is_laboratory_or_imaging
 from referral_service.fhir.conformance.table import resource_types
+from referral_service.fhir.messages import Act
 from referral_service.fhir.reader import placer_identifier
-from referral_service.issues import Issue, Severity, error, errors_of
+from referral_service.issues import FaultKind, Issue, Severity, error, errors_of
 
 _ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
 
@@ -21,7 +22,8 @@ class Reading:
     """One request as read. ``envelope`` is there whenever something in it can be taken in hand.
 
     ``envelope_faults`` refuse the whole; ``entry_faults`` lie in one entry of a Bundle and are listed by its position;
-    ``remarks`` are warnings and information.
+    ``remarks`` are warnings and information. Of a message, ``acts`` are what it asks for, by the places of its
+    referrals; of one that is not followed, ``fault`` is why and ``referrals`` are those that it is about.
     """
 
     payload: Any
@@ -29,6 +31,9 @@ class Reading:
     envelope_faults: tuple[Issue, ...]
     entry_faults: dict[int, list[Issue]]
     remarks: tuple[Issue, ...]
+    acts: Mapping[int, Act] = field(default_factory=dict)
+    fault: FaultKind = FaultKind.INVALID
+    referrals: tuple[Resource, ...] = ()
 
     @property
     def faults(self) -> tuple[Issue, ...]:
@@ -101,12 +106,12 @@ def _is_order_kept_beside(resource: Resource) -> bool:
     return is_sound and is_laboratory_or_imaging({"category": category} if category is not None else {})
 
 
-def placer_if_readable(resource: Resource) -> str | None:
+def placer_if_readable(resource: Resource, placer_system: str | None) -> str | None:
     """The placer identifier of a resource that was not checked."""
     listed = resource.get("identifier")
     if not isinstance(listed, list) or any(issue.is_error for issue in _check_identifiers(listed)):
         return None
-    placer = placer_identifier({"identifier": listed})
+    placer = placer_identifier({"identifier": listed}, placer_system)
     return placer if placer is not None and _is_text(placer) else None
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from referral_service.fhir import writer
 from referral_service.fhir.bundle import Resource, identifiers
 from referral_service.fhir.parse import dump
-from referral_service.fhir.reader import placer_identifier
 from referral_service.fhir.writer import (
     AI_ASSISTED,
     Stamp,
@@ -79,7 +78,7 @@ def new_task(draft: Draft, decided: Decided, resource: Resource, stamp: Stamp) -
         referral_id=resource["id"],
         subject=task_subject(draft, decided, resource),
         requester=_without_fragment(resource.get("requester")),
-        placer=_placer_identifier(decided.entry.resource),
+        placer=_placer_identifier(decided),
         received_at=instant(draft.incoming.first_received),
         due=due.isoformat(),
     )
@@ -99,9 +98,9 @@ def _without_fragment(reference: Resource | None) -> Resource | None:
     return {name: value for name, value in reference.items() if name != "reference"} or None
 
 
-def _placer_identifier(resource: Resource) -> Resource | None:
-    wanted = placer_identifier(resource)
-    own = (one for one in identifiers(resource) if f"{one.get('system', '')}|{one['value']}" == wanted)
+def _placer_identifier(decided: Decided) -> Resource | None:
+    listed = identifiers(decided.entry.resource)
+    own = (one for one in listed if f"{one.get('system', '')}|{one['value']}" == decided.placer)
     identifier = next(own, None)
     if identifier is None:
         return None

@@ -11,7 +11,7 @@ from referral_service.intake.draft import Draft
 from referral_service.intake.reading import Reading, placer_if_readable, readable_referrals
 from referral_service.intake.rows import add_ledger
 from referral_service.intake.site import Answer, Incoming, Site, failed
-from referral_service.issues import FaultKind, Issue, error
+from referral_service.issues import Issue, error
 from referral_service.referral import Decision, Disposition
 from referral_service.store.lookups import Known
 
@@ -33,12 +33,12 @@ def refuse(site: Site, incoming: Incoming, reading: Reading) -> Answer:
     """Keeps the text and adds a ledger row for each referral that can be made out in it, one when none can."""
     decision = refusal(site, incoming.body, reading.faults)
     draft = Draft(site, incoming, Envelope(_EMPTY), Known())
-    draft.fault = FaultKind.INVALID
+    draft.fault = reading.fault
     draft.add_received("decided")
-    resources = readable_referrals(reading.payload)
-    placers = [placer_if_readable(resource) for resource in resources] or [None]
+    resources = list(reading.referrals) or readable_referrals(reading.payload)
+    placers = [placer_if_readable(resource, incoming.placer_system) for resource in resources] or [None]
     for position, placer in enumerate(placers):
         add_ledger(draft, position, Disposition.REFUSED, decision.issues, None, placer, decision)
     with site.store.writing() as connection:
         draft.write(connection)
-    return failed(FaultKind.INVALID, *decision.issues)
+    return failed(reading.fault, *decision.issues)

@@ -13,6 +13,7 @@ from referral_service.intake.course import Course
 from referral_service.intake.site import Answer, Became, Received, failed, type_and_id
 from referral_service.issues import FaultKind, Issue, Severity, error, information
 from referral_service.store import lookups
+from referral_service.store.lookups import KnownKey, Pair
 
 Remembered = str | dict[str, Any] | None
 """What one entry became: the reference it was given, else what was said of it, None when that was nothing."""
@@ -30,24 +31,39 @@ def references(text: str | None) -> list[str | None]:
 
 
 def replay_of_request(course: Course) -> Received | None:
-    """What the same request was answered before, when its Idempotency-Key is known."""
-    header = course.incoming.idempotency_key
-    key = course.known.keys.get(("idempotency", header)) if header else None
+    """What the same request was answered before, when one of its own keys is known; the first of them decides."""
+    pair, key = next(((one, course.known.keys[one]) for one in course.request_keys if one in course.known.keys), _NONE)
     if key is None:
         return None
     if key.content_hash != course.request_hash():
-        words = "This Idempotency-Key was used before for another request."
-        course.draft.fault = FaultKind.CONFLICT
-        course.draft.add_received("conflict")
-        course.draft.write(course.connection)
-        return Received((), failed(FaultKind.CONFLICT, error("conflict", "key-reused", words)))
+        words = f"This {_KEYS[pair[0]]} was used before for another request."
+        return _conflict(course, error("conflict", "key-reused", words), is_kept=True)
     before = orjson.loads(lookups.received_answers(course.connection, key.received_id) or "[]")
+    if course.incoming.bars:
+        named = (one for one in before if isinstance(one, str) and type_and_id(one)[0] == "ServiceRequest")
+        return _conflict(course, duplicate(" and ".join(named)), is_kept=False)
     course.draft.answered = [one for one in before if isinstance(one, str)]
     course.draft.add_received("replay", keep_body=False, answers=before)
     course.draft.write(course.connection)
     first = Before(before)
     answers = [_again(course, first.of(kind, place)) for place, kind in enumerate(_types(course))]
     return Received(tuple(course.forbidden.get(place, answer) for place, answer in enumerate(answers)))
+
+
+_KEYS = {"idempotency": "Idempotency-Key", "message": "message id"}
+_NONE: tuple[Pair, KnownKey | None] = (("", ""), None)
+
+
+def duplicate(first: str) -> Issue:
+    words = f"This was received before, and nothing was done again; see {first}."
+    return error("duplicate", "duplicate", words)
+
+
+def _conflict(course: Course, issue: Issue, *, is_kept: bool) -> Received:
+    course.draft.fault = FaultKind.CONFLICT
+    course.draft.add_received("conflict" if is_kept else "replay", keep_body=is_kept)
+    course.draft.write(course.connection)
+    return Received((), failed(FaultKind.CONFLICT, issue))
 
 
 class Before:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from uuid import uuid4
 from referral_service.coding.concepts import Vocabulary
 from referral_service.fhir.audit import Access
 from referral_service.fhir.bundle import Resource
+from referral_service.fhir.messages import Asked
 from referral_service.issues import FaultKind, Issue
 from referral_service.policy import Policy
 from referral_service.referral import Queue
@@ -45,6 +46,10 @@ class Taking:
     reason: str
 
 
+MESSAGE_DOOR = "message"
+"""The door at which a message's own id is a key of the request."""
+
+
 def _everything(_: str, __: str) -> bool:
     return True
 
@@ -56,8 +61,9 @@ class Incoming:
     ``put_to`` is the relative address that a bare resource was PUT to, ``is_update`` that it is here already;
     ``if_match`` the ETag of the version that it is to replace; ``by`` who entered it by hand, ``taking`` what was
     not taken before and is taken in with it. ``allows`` tells whether the sender may create (``c``) or update (``u``)
-    a type; ``queues`` are those whose referrals it sees beside its own; ``access`` what the audit trail has to know of
-    the caller, None when the service does it by itself.
+    a type; ``queues`` are those whose referrals it sees beside its own; ``placer_system`` is the system of its placer
+    identifiers that carry no type, ``bars`` whether it speaks BaRS, and so is told of a repetition as a conflict;
+    ``access`` what the audit trail has to know of the caller, None when the service does it by itself.
     """
 
     client: str
@@ -74,6 +80,8 @@ class Incoming:
     taking: Taking | None = None
     allows: Callable[[str, str], bool] = _everything
     queues: frozenset[Queue] = frozenset()
+    placer_system: str | None = None
+    bars: bool = False
     access: Access | None = None
 
     @property
@@ -115,11 +123,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a whole request became: one answer, or one an entry of its Bundle, in order."""
+    """What a whole request became: one answer, or one an entry of its Bundle, in order.
+
+    ``asked`` is what an answer to a message repeats of it.
+    """
 
     answers: tuple[Answer, ...]
     failed: Answer | None = None
     bundle_type: str | None = None
+    asked: Asked = field(default_factory=Asked)
 
 
 def failed(kind: FaultKind, *issues: Issue) -> Answer:

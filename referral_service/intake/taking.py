@@ -25,7 +25,7 @@ from referral_service.intake.site import Answer, Became, Incoming, Site, Taking,
 from referral_service.intake.subject import find_subject
 from referral_service.intake.turns import again_when_overtaken
 from referral_service.issues import FaultKind, Issue, error
-from referral_service.store import ledger, lookups
+from referral_service.store import ledger, lookups, systems
 from referral_service.store.engine import Connection
 from referral_service.store.lookups import referral_with_task
 from referral_service.store.writes import bounded, overtaking, remember_answers
@@ -64,7 +64,8 @@ def _take_in(site: Site, incoming: Incoming, taking: Taking) -> tuple[Answer, Dr
         if row["body"] is None:
             words = "The text is no longer kept; enter what the sender can tell."
             return failed(FaultKind.INVALID, error("not-found", "text-gone", words)), None
-        request = replace(incoming, client=row["client"], body=bytes(row["body"]))
+        system = systems.placer_system(connection, row["client"])
+        request = replace(incoming, client=row["client"], body=bytes(row["body"]), placer_system=system)
         found = _course(connection, site, request, taking, row)
         if isinstance(found, Answer):
             return found, None
@@ -77,25 +78,26 @@ def _course(
 ) -> tuple[Course, Entry] | Answer:
     """The request read again, and its referral that the row speaks of; every fault when there is none to take."""
     reading = read(incoming.body)
-    entry = _referral_in(reading, taking.position, row["placer"])
+    entry = _referral_in(reading, taking.position, row["placer"], incoming.placer_system)
     if entry is None:
         return failed(FaultKind.INVALID, *(reading.faults or [_unreadable()]))
     return begin(connection, site, incoming, reading), entry
 
 
-def is_readable(body: bytes, position: int, placer: str | None) -> bool:
+def is_readable(connection: Connection, body: bytes, row: Mapping[str, Any]) -> bool:
     """Whether the referral that a row of the ledger speaks of can be taken in as it came."""
-    return _referral_in(read(body), position, placer) is not None
+    system = systems.placer_system(connection, row["client"])
+    return _referral_in(read(body), row["position"], row["placer"], system) is not None
 
 
-def _referral_in(reading: Reading, position: int, placer: str | None) -> Entry | None:
+def _referral_in(reading: Reading, position: int, placer: str | None, system: str | None) -> Entry | None:
     referrals = reading.envelope.referrals() if reading.envelope is not None else []
     entry = referrals[position] if position < len(referrals) else None
-    return None if entry is None or reading.faults_of(entry) or _key(entry) != placer else entry
+    return None if entry is None or reading.faults_of(entry) or _key(entry, system) != placer else entry
 
 
-def _key(entry: Entry) -> str | None:
-    placer = placer_identifier(entry.resource)
+def _key(entry: Entry, system: str | None) -> str | None:
+    placer = placer_identifier(entry.resource, system)
     return bounded(placer) if placer else None
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
-from sqlalchemy import Connection, select, union
+from sqlalchemy import CompoundSelect, Connection, select, union
 
 from referral_service.store import tables
 from referral_service.store.lookups import known
@@ -13,14 +15,29 @@ HOLDERS = ("DocumentReference", "DiagnosticReport", "Communication", "Binary")
 
 def sent_along(connection: Connection, client: str, referral_id: str) -> list[str]:
     """References to what came in the same requests as the versions of a referral."""
-    request, old, received = tables.service_request, tables.history, tables.received
-    ids = union(
-        select(request.c.received_id).where(request.c.id == referral_id, request.c.client == client),
-        select(old.c.received_id).where(old.c.id == referral_id, old.c.client == client),
-    )
+    received, ids = tables.received, _requests(client, referral_id)
     query = select(received.c.answers).where(received.c.id.in_(ids)).order_by(received.c.at, received.c.id)
     listed = (one for text in connection.execute(query).scalars() if text for one in orjson.loads(text))
     return [one for one in listed if isinstance(one, str) and one.partition("/")[0] in HOLDERS]
+
+
+def texts(connection: Connection, client: str, referral_id: str) -> list[tuple[str, bytes]]:
+    """The requests that the versions of a referral came in, each by its id with the text received, oldest first."""
+    received = tables.received
+    query = (
+        select(received.c.id, received.c.body)
+        .where(received.c.id.in_(_requests(client, referral_id)), received.c.body.is_not(None))
+        .order_by(received.c.at, received.c.id)
+    )
+    return [(row.id, bytes(row.body)) for row in connection.execute(query)]
+
+
+def _requests(client: str, referral_id: str) -> CompoundSelect[Any]:
+    request, old = tables.service_request, tables.history
+    return union(
+        select(request.c.received_id).where(request.c.id == referral_id, request.c.client == client),
+        select(old.c.received_id).where(old.c.id == referral_id, old.c.client == client),
+    )
 
 
 def about_patient(connection: Connection, client: str, patient_id: str) -> list[str]:

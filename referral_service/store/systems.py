@@ -60,6 +60,13 @@ def client_in_use(connection: Connection, client_id: str) -> Row | None:
     return dict(found) if found is not None else None
 
 
+def placer_system(connection: Connection, client_id: str) -> str | None:
+    """The system of a client's placer identifiers that carry no type, if it has one; also of a client revoked since."""
+    query = select(tables.client.c.placer_system).where(tables.client.c.id == client_id)
+    found: str | None = connection.execute(query).scalar()
+    return found
+
+
 def is_as_it_was(connection: Connection, row: Row) -> bool:
     """Whether a client is registered as it was read before; it then stays so until this transaction ends."""
     found = connection.execute(_client(row["id"]).with_for_update(read=True)).mappings().one_or_none()

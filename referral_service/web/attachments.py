@@ -22,6 +22,7 @@ from referral_service.store import attached as stored
 from referral_service.store import worklist
 from referral_service.store.worklist import Reader, Row
 from referral_service.web.auditing import audited
+from referral_service.web.documents import nested
 from referral_service.web.frame import parsed
 from referral_service.web.http import actor, site
 from referral_service.web.present.people import concept
@@ -32,7 +33,13 @@ Resource = Mapping[str, Any]
 blueprint = Blueprint("attachments", __name__)
 LONGEST_SHOWN = 100_000
 _SAFE_TYPE = re.compile(r"image/(png|jpeg|gif|tiff|bmp|webp)|application/(pdf|dicom|rtf|msword)|text/plain|video/mp4")
-_ENDINGS = {"application/pdf": ".pdf", "image/png": ".png", "image/jpeg": ".jpg", "text/plain": ".txt"}
+_ENDINGS = {
+    "application/fhir+json": ".json",
+    "application/pdf": ".pdf",
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "text/plain": ".txt",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +77,10 @@ def files_of(connection: Reader, row: Row) -> list[File]:
     held = [*theirs, *request.get("contained", [])]
     held.sort(key=lambda one: one["resourceType"] == "Binary")  # a document that points at one names it better
     shown: dict[str, list[File]] = {}
-    for place, record in enumerate(held):
+    for place, (record, words) in enumerate([*((one, "") for one in held), *nested(connection, row)]):
         for position, file in enumerate(_files(connection, row["client"], record, request)):
             key = file.key or f"{place}-{position}"
-            shown.setdefault(key, []).append(replace(file, key=key))
+            shown.setdefault(key, []).append(replace(file, key=key, text=file.text or words[:LONGEST_SHOWN]))
     return [replace(same[0], title=_titles(same)) for same in shown.values()]
 
 

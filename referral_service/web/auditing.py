@@ -35,6 +35,7 @@ _BY_METHOD = {
 _OPERATION, _SEARCH = ("E", "operation"), ("E", "search-type")
 _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "submitting.bundle": ("C", "transaction"),
+    "messages.process": ("C", "operation"),
     "worklist.find": _SEARCH,
     "worklist.refresh_found": _SEARCH,
     "not_taken.search_list": _SEARCH,

@@ -10,9 +10,10 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
+from referral_service.fhir.messages import requests
 from referral_service.fhir.package import KINDS
 from referral_service.fhir.search import INCLUDES, PARAMETERS, REVINCLUDES, Parameter
-from referral_service.fhir.writer import CANONICAL, typed
+from referral_service.fhir.writer import CANONICAL, PROCESS_MESSAGE, typed
 from referral_service.web.http import FHIR_JSON, JSON_PATCH, fhir_base, fhir_response, gate, site
 from referral_service.web.token import token_address
 
@@ -56,10 +57,20 @@ def _statement(base: str, package: str, token: str | None) -> dict[str, Any]:
                     **({"security": _security(token)} if token else {}),
                     "resource": _resources(),
                     "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                    "operation": [{"name": "process-message", "definition": PROCESS_MESSAGE}],
                 }
             ],
+            "messaging": [_messaging(base)],
         }
     )
+
+
+def _messaging(base: str) -> dict[str, Any]:
+    transport = {"system": "http://terminology.hl7.org/CodeSystem/message-transport", "code": "http"}
+    return {
+        "endpoint": [{"protocol": transport, "address": f"{base}/$process-message"}],
+        "supportedMessage": [{"mode": "receiver", "definition": one["url"]} for one in requests()],
+    }
 
 
 def _security(token: str) -> dict[str, Any]:
@@ -82,6 +93,8 @@ def _resource(kind: str) -> dict[str, Any]:
     search = [{"name": name, "type": one.type.value} for name, one in _parameters(kind)]
     if kind in KINDS:
         search = [{"name": "url", "type": "uri"}]
+    if kind == "MessageDefinition":
+        search.append({"name": "context", "type": "token"})
     interactions = [
         code for code, (method, path) in _INTERACTIONS.items() if _is_routed(method, path.format(kind=kind))
     ]

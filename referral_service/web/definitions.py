@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from referral_service.fhir import package
+from referral_service.fhir.messages import requests
 from referral_service.fhir.parse import dump
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.web.http import fhir_base, fhir_response
@@ -27,10 +28,13 @@ def read(kind: str, identity: str) -> Response:
 
 @blueprint.get(f"/{_KIND}")
 def search(kind: str) -> Response:
-    """All of a type, or those with a canonical: ``?url=``."""
-    _check_parameters({"url", "_format", "_pretty"})
+    """All of a type, or those with a canonical: ``?url=``. With ``?context=``, MessageDefinitions of what is taken:
+    the same in every context that a sender may know this service by."""
+    _check_parameters({"url", "_format", "_pretty", *(("context",) if kind == "MessageDefinition" else ())})
     wanted = request.args.get("url")
     found = package.by_url(kind, wanted) if wanted else list(package.definitions()[kind].values())
+    if "context" in request.args:
+        found = [one for one in found if one in requests()]
     entries = [
         {"fullUrl": f"{fhir_base()}/{kind}/{one['id']}", "resource": one, "search": {"mode": "match"}} for one in found
     ]

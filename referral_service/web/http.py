@@ -168,6 +168,8 @@ def incoming(door: str, limit: int) -> Incoming:
         if_match=request.headers.get("If-Match"),
         allows=allows,
         queues=sight().queues,
+        placer_system=caller().placer_system,
+        bars=caller().bars,
         access=access(),
     )
 

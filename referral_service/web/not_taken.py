@@ -127,10 +127,10 @@ def _one(received_id: str, problem: dict[str, Any]) -> str:
         rows, body = stored.of_request(connection, received_id)
         raised = alerts.of_request(connection, received_id)
         around = frame(connection, "not-taken", now())
+        readable = [body is not None and is_readable(connection, body, row) for row in rows]
     if not rows:
         raise not_found("Nothing of this kind was received.")
     _tell_auditors(received_id, rows)
-    readable = [body is not None and is_readable(body, row["position"], row["placer"]) for row in rows]
     return render_template(
         "one_not_taken.html",
         **around,

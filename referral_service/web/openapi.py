@@ -36,11 +36,12 @@ _DATE: Schema = {"type": "string", "pattern": r"^(eq|ne|gt|lt|ge|le|sa|eb)?[12]\
 _QUERIES: dict[str, dict[str, Schema]] = {
     "operations.receipt": {"request-id": _TEXT, "identifier": _TEXT},
     "operations.validate": {"profile": _TEXT},
-    "definitions.search": {"url": _TEXT},
+    "definitions.search": {"url": _TEXT, "context": _TEXT},
     "definitions.translate": dict.fromkeys(("system", "code", "url", "targetsystem"), _TEXT),
 }
 _BODIES = {
     "submitting.bundle": "Bundle",
+    "messages.process": "Bundle",
     "submitting.create": "ServiceRequest",
     "submitting.update": "ServiceRequest",
     "operations.preview_decision": "ServiceRequest",

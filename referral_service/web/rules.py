@@ -46,6 +46,7 @@ RULES: Mapping[str, Rule] = {
     "submitting.create": Rule("ServiceRequest.c"),
     "submitting.update": Rule("ServiceRequest.u"),
     "submitting.bundle": Rule("*"),
+    "messages.process": Rule("*"),
     "submitting.create_supporting": Rule("{kind}.c"),
     "submitting.put_supporting": Rule("{kind}.u"),
     "submitting.not_created": Rule("*"),

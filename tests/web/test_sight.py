@@ -199,6 +199,19 @@ def _entries(_: str, identity: str, theirs: Theirs) -> Iterator[Request]:
         yield "POST", "", bundle(entry(referral(None)), kind=sort), {"Idempotency-Key": f"key-{theirs.client}"}
 
 
+def _message(_: str, identity: str, theirs: Theirs) -> Iterator[Request]:
+    event = {"system": "https://fhir.nhs.uk/CodeSystem/message-events-bars", "code": "servicerequest-request"}
+    update = {"coding": [{"system": "https://fhir.nhs.uk/CodeSystem/message-reason-bars", "code": "update"}]}
+    header = {"resourceType": "MessageHeader", "eventCoding": event, "source": {"endpoint": "urn:example"}}
+    same = {"identifier": [number(theirs.placer)]}
+    for changed in ({}, {"id": identity}, {"id": identity, "status": "revoked"}, same, same | {"status": "revoked"}):
+        for more in ({}, {"reason": update}, {"id": f"message-{theirs.client}"}):
+            entries = [{"resource": header | more}, {"resource": referral(None, **changed)}]
+            yield "POST", "$process-message", bundle(*entries, kind="message"), {}
+    entries = [{"resource": header | {"focus": [{"reference": f"Task/{identity}"}]}}, {"resource": referral(None)}]
+    yield "POST", "$process-message", bundle(*entries, kind="message"), {}
+
+
 def _task(method: str) -> Case:
     def case(_: str, identity: str, __: Theirs) -> Iterator[Request]:
         headers = {"If-Match": 'W/"2"'}
@@ -265,6 +278,7 @@ WRITES: dict[str, Case] = {
     "submitting.create": _create,
     "submitting.create_supporting": _supporting,
     "submitting.bundle": _entries,
+    "messages.process": _message,
     "submitting.update": _put_referral,
     "submitting.put_supporting": _put_supporting,
     "acting.do": _page("POST", "referrals/{id}/do/claim"),

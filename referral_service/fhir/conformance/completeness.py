@@ -15,7 +15,7 @@ from referral_service.fhir.conformance.scope import Object
 from referral_service.fhir.reader import placer_identifier
 from referral_service.issues import Issue, warning
 
-Given = Callable[[Object, Sequence[Object]], bool]
+Given = Callable[[Object, Sequence[Object], str | None], bool]
 
 MEDICINES = frozenset(
     {"MedicationStatement", "MedicationRequest", "MedicationAdministration", "MedicationDispense"},
@@ -37,19 +37,19 @@ def of_type(beside: Iterable[Object], *types: str) -> list[Object]:
     return [each for each in beside if each.get("resourceType") in types]
 
 
-def has_onset(_: Object, beside: Sequence[Object]) -> bool:
+def has_onset(_: Object, beside: Sequence[Object], __: str | None) -> bool:
     return any(has_choice(each, "onset") for each in of_type(beside, "Condition"))
 
 
-def has_medicines(_: Object, beside: Sequence[Object]) -> bool:
+def has_medicines(_: Object, beside: Sequence[Object], __: str | None) -> bool:
     return any(each.get("resourceType") in MEDICINES for each in beside)
 
 
-def has_family_history(_: Object, beside: Sequence[Object]) -> bool:
+def has_family_history(_: Object, beside: Sequence[Object], __: str | None) -> bool:
     return bool(of_type(beside, "FamilyMemberHistory"))
 
 
-def has_contact(_: Object, beside: Sequence[Object]) -> bool:
+def has_contact(_: Object, beside: Sequence[Object], __: str | None) -> bool:
     """Of the patient, or of who answers for the patient."""
     return any(
         has(each, "telecom") or contact_has_telecom(each) for each in of_type(beside, "Patient", "RelatedPerson")
@@ -67,21 +67,21 @@ WISHES = (
         "No reason is given.",
         "ServiceRequest.reasonCode",
         ("ServiceRequest.reasonCode", "ServiceRequest.reasonReference"),
-        lambda referral, _: has(referral, "reasonCode", "reasonReference"),
+        lambda referral, *_: has(referral, "reasonCode", "reasonReference"),
     ),
     Wish(
         "missing-requester",
         "No requester is named.",
         "ServiceRequest.requester",
         ("ServiceRequest.requester",),
-        lambda referral, _: has(referral, "requester"),
+        lambda referral, *_: has(referral, "requester"),
     ),
     Wish(
         "missing-placer-identifier",
         "No placer identifier is given; a repeated referral cannot be recognised by it.",
         "ServiceRequest.identifier",
         ("ServiceRequest.identifier", "ServiceRequest.identifier:placer"),
-        lambda referral, _: placer_identifier(referral) is not None,
+        lambda referral, _, placer_system: placer_identifier(referral, placer_system) is not None,
     ),
     Wish(
         "missing-onset",
@@ -114,13 +114,16 @@ WISHES = (
 )
 
 
-def completeness(referral: Object, beside: Iterable[Object] = ()) -> tuple[float, list[Issue]]:
+def completeness(
+    referral: Object, beside: Iterable[Object] = (), placer_system: str | None = None
+) -> tuple[float, list[Issue]]:
     """The share of wishes that are met, 0 to 1, and a warning for each that is not.
 
     ``referral`` is a checked ServiceRequest; ``beside`` the checked resources about the same patient that came with
-    it or came before, the Patient among them. What it contains is looked at anyway.
+    it or came before, the Patient among them. What it contains is looked at anyway. ``placer_system`` is the one of the
+    sender's placer identifiers that carry no type.
     """
     known = [*referral.get("contained", []), *beside]
-    unmet = [wish for wish in WISHES if not wish.given(referral, known)]
+    unmet = [wish for wish in WISHES if not wish.given(referral, known, placer_system)]
     issues = [warning("incomplete", wish.rule, wish.words, wish.expression) for wish in unmet]
     return round(1 - len(unmet) / len(WISHES), 2), issues

@@ -17,6 +17,7 @@ from referral_service.fhir.writer.decision import (
     read_decision,
 )
 from referral_service.fhir.writer.entered import Attachment, Entered, Filled, entered_bundle
+from referral_service.fhir.writer.message import PROCESS_MESSAGE, Programme, Told, message_answer, message_of_change
 from referral_service.fhir.writer.outcome import CANONICAL, outcome, own_system, pretty, typed
 from referral_service.fhir.writer.served import AI_ASSISTED, Stamp, served
 from referral_service.fhir.writer.task import (
@@ -32,11 +33,14 @@ from referral_service.fhir.writer.task import (
 __all__ = [
     "AI_ASSISTED",
     "CANONICAL",
+    "PROCESS_MESSAGE",
     "Attachment",
     "Entered",
     "Filled",
+    "Programme",
     "Stamp",
     "TaskFacts",
+    "Told",
     "coding",
     "concept",
     "correction_parameter",
@@ -47,6 +51,8 @@ __all__ = [
     "decision_tags",
     "entered_bundle",
     "flag_tags",
+    "message_answer",
+    "message_of_change",
     "outcome",
     "own_system",
     "owner",

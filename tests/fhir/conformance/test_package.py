@@ -32,6 +32,7 @@ KINDS = {
     "ConceptMap",
     "OperationDefinition",
     "SearchParameter",
+    "MessageDefinition",
     "ImplementationGuide",
 }
 FILES = sorted(file.name for file in profiles_folder().iterdir() if file.name.endswith(".json") and "-" in file.name)
