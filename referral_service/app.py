@@ -38,6 +38,7 @@ from referral_service.web import (
     faults,
     guard,
     health,
+    hooks,
     moving,
     not_taken,
     openapi,
@@ -161,7 +162,19 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     sessions.register(app, gate.secret_key, site.public_url)
     openid.register(app, gate.openid)
     auditing.register(app, recorder)
-    doors = (submitting, moving, operations, searching, reading, auditor, definitions, capability, openapi, token)
+    doors = (
+        submitting,
+        moving,
+        operations,
+        searching,
+        reading,
+        auditor,
+        definitions,
+        capability,
+        openapi,
+        token,
+        hooks,
+    )
     rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, trail, signing, openid)
     for room in (*doors, health, *rooms):
         app.register_blueprint(room.blueprint)

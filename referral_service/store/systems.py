@@ -33,7 +33,8 @@ def register(connection: Connection, row: Row) -> bool:
         return True
     if known["revoked_at"] is None:
         return False
-    connection.execute(update(client).where(client.c.id == row["id"]).values(**row, revoked_at=None))
+    with overtaking(connection):
+        connection.execute(update(client).where(client.c.id == row["id"]).values(**row, revoked_at=None))
     return True
 
 
@@ -56,6 +57,14 @@ def clients(connection: Connection) -> list[Row]:
 def client_in_use(connection: Connection, client_id: str) -> Row | None:
     """The client of that id, unless it was revoked."""
     query = _client(client_id).where(tables.client.c.revoked_at.is_(None))
+    found = connection.execute(query).mappings().one_or_none()
+    return dict(found) if found is not None else None
+
+
+def client_by_issuer(connection: Connection, cds_issuer: str) -> Row | None:
+    """The client that calls by CDS Hooks under that ``iss``, unless it was revoked."""
+    client = tables.client
+    query = select(client).where(client.c.cds_issuer == cds_issuer, client.c.revoked_at.is_(None))
     found = connection.execute(query).mappings().one_or_none()
     return dict(found) if found is not None else None
 

@@ -42,6 +42,8 @@ _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "entering.enter": _OPERATION,
     "operations.preview_decision": _OPERATION,
     "operations.validate": _OPERATION,
+    "hooks.call": _OPERATION,
+    "hooks.take_feedback": _OPERATION,
     "operations.decision": _OPERATION,
     "operations.original": _OPERATION,
     "operations.receipt": _OPERATION,
@@ -160,7 +162,7 @@ def _leave_event(response: Response) -> Response:
 
 def _withheld(words: str) -> Response:
     issue = error("transient", "audit-unavailable", words)
-    if request.path.startswith("/fhir"):
+    if request.path.startswith(("/fhir", "/cds-services")):
         return fault_response(FaultKind.TRANSIENT, [issue])
     return Response(words, STATUS[FaultKind.TRANSIENT], content_type="text/plain; charset=utf-8")
 

@@ -191,6 +191,11 @@ def too_large(limit: int) -> Issue:
     return error("too-long", "too-large", f"The body is larger than {limit // 1024} KiB.")
 
 
+def is_hook() -> bool:
+    """Whether the request is one of CDS Hooks, which speaks plain JSON."""
+    return request.path.startswith("/cds-services")
+
+
 def check_accept() -> None:
     """JSON only; ``_format`` outweighs the Accept header (https://hl7.org/fhir/R4/http.html#parameters)."""
     wanted = request.args.get("_format")

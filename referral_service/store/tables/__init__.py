@@ -11,6 +11,7 @@ from __future__ import annotations
 from referral_service.store.tables.audit import audit_entity, audit_event, audit_seal
 from referral_service.store.tables.columns import metadata
 from referral_service.store.tables.done import alert, correction, notice, status_change
+from referral_service.store.tables.hooks import card_feedback
 from referral_service.store.tables.kept import (
     LIST_ASSIGNEES,
     LIST_FILTERS,
@@ -41,6 +42,7 @@ __all__ = [
     "audit_entity",
     "audit_event",
     "audit_seal",
+    "card_feedback",
     "client",
     "correction",
     "history",
