@@ -141,7 +141,8 @@ def test_nobody_is_let_in_anywhere_without_signing_in(browsers: dict[str, FlaskC
     got = {(method, address): answered(browser, method, address, "") for method, address, _ in routes(browser)}
     polls = {"/refresh"}
     expected = {
-        (method, address): 401 if address.startswith("/fhir") or address in polls else 303 for method, address in got
+        (method, address): 401 if address.startswith(("/fhir", "/cds-services")) or address in polls else 303
+        for method, address in got
     }
     assert got == expected
 

@@ -17,7 +17,7 @@ from referral_service.intake import Site
 from referral_service.referral import Queue
 from referral_service.store import tables
 from referral_service.worklist import Role
-from tests import callers
+from tests import callers, hooking
 from tests.callers import Doors, filler, person, placer
 from tests.shapes import ADULT_BORN, CHILD_BORN, Caller, Resource, bundle, entry, patient, referral
 from tests.shapes import placer as number
@@ -232,6 +232,21 @@ def _preview(kind: str, identity: str, _: Theirs) -> Iterator[Request]:
     yield "POST", "ServiceRequest/$preview", referral(None, reason="", supportingInfo=support), {}
 
 
+def _hook(kind: str, identity: str, theirs: Theirs) -> Iterator[Request]:
+    about = {"subject": {"reference": f"Patient/{identity}"}, "identifier": [number(theirs.placer)]}
+    support = [{"reference": f"{kind}/{identity}"}]
+    known = {"resourceType": "Patient", "id": identity, "birthDate": theirs.born}
+    known["identifier"] = [{"system": "urn:example:nhs", "value": theirs.medical_record}]
+    body = hooking.call(hooking.draft(supportingInfo=support, **about), prefetch={"patient": known})
+    body["context"]["patientId"] = identity
+    yield "POST", "../cds-services/dystonia-referral", body, {"Content-Type": "application/json"}
+
+
+def _feedback(_: str, identity: str, __: Theirs) -> Iterator[Request]:
+    given = {"feedback": [{"card": identity, "outcome": "accepted"}]}
+    yield "POST", "../cds-services/dystonia-referral/feedback", given, {"Content-Type": "application/json"}
+
+
 def _page(method: str, path: str) -> Case:
     def case(_: str, identity: str, __: Theirs) -> Iterator[Request]:
         yield method, f"../{path.format(id=identity)}", None, {}
@@ -248,6 +263,8 @@ READS: dict[str, Case] = {
     "operations.original": _get("ServiceRequest/{id}/$original"),
     "operations.receipt": _receipts,
     "operations.preview_decision": _preview,
+    "hooks.call": _hook,
+    "hooks.take_feedback": _feedback,
     "searching.by_url": _search("GET"),
     "searching.by_form": _search("POST"),
     "moving.actions": _get("Task/{id}/$actions"),
@@ -281,6 +298,7 @@ NO_RECORD = {
         "submitting.not_created",
         "operations.validate",
     ),
+    *("hooks.discover", "hooks.preflight"),
     *("definitions.read", "definitions.search", "definitions.translate"),
     *("token.smart_configuration", "token.give_token", "signing.show_form", "signing.sign_in", "signing.sign_out"),
     *("signing.sign_out_everywhere", "signing.show_account", "openid.begin", "openid.back"),

@@ -49,8 +49,9 @@ def discover() -> Response:
 
 
 @blueprint.route("", methods=["OPTIONS"])
-@blueprint.route("/<path:_>", methods=["OPTIONS"])
-def preflight(_: str = "") -> Response:
+@blueprint.route(f"/{SERVICE}", methods=["OPTIONS"])
+@blueprint.route(f"/{SERVICE}/feedback", methods=["OPTIONS"])
+def preflight() -> Response:
     """What a browser asks before it calls for a page from elsewhere."""
     return Response("", 204)
 

@@ -16,8 +16,8 @@ from referral_service.fhir.bundle import Resource
 from referral_service.fhir.package import definitions
 from referral_service.intake.preview import Previewed
 from referral_service.intake.site import Site
-from referral_service.issues import Severity
-from referral_service.referral import Decision, Disposition, Flag, Queue
+from referral_service.issues import Issue, Severity
+from referral_service.referral import Disposition, Flag, Queue
 from referral_service.store.hooks import Row, Waiting
 from referral_service.web.hooks.marks import Mark, marked
 from referral_service.web.hooks.suggest import suggestions
@@ -60,7 +60,7 @@ def cards(site: Site, one: Previewed, draft: Resource, known: Known) -> Iterator
     if Flag.RED_FLAG in decision.flags:
         notice = site.policy.notice
         summary = notice if len(notice) < SUMMARY_BELOW else "Red flag: this may not wait. Read this before you send."
-        detail = f"{notice}\n\nThe order names what may be an emergency. Sending it alerts nobody at once by itself."
+        detail = f"{notice}\n\nThe order names what may be an emergency. Sending it is no phone call."
         yield _card(site, Mark.RED_FLAG, "critical", summary, detail, overridable=True)
     yield _decided(site, one, draft, known)
     if known.here is not None:
@@ -73,7 +73,7 @@ def _decided(site: Site, one: Previewed, draft: Resource, known: Known) -> dict[
     decision = one.decision
     indicator = "info" if decision.disposition is Disposition.ROUTED else "warning"
     mark, detail = _BY_DISPOSITION[decision.disposition], "\n".join(_detail(site, one, known))
-    card = _card(site, mark, indicator, _summary(site, decision), detail, overridable=indicator != "info")
+    card = _card(site, mark, indicator, _summary(site, one), detail, overridable=indicator != "info")
     offered = suggestions(site, one, draft)
     if offered:
         card |= {"suggestions": offered, "selectionBehavior": "at-most-one"}
@@ -101,7 +101,8 @@ def _shortened(text: str) -> str:
     return text if len(text) < SUMMARY_BELOW else f"{text[: SUMMARY_BELOW - 2]}…"
 
 
-def _summary(site: Site, decision: Decision) -> str:
+def _summary(site: Site, one: Previewed) -> str:
+    decision = one.decision
     if decision.disposition is Disposition.ROUTED:
         assert decision.queue is not None
         assert decision.code is not None
@@ -113,7 +114,14 @@ def _summary(site: Site, decision: Decision) -> str:
     faults = [issue for issue in decision.issues if issue.is_error]
     if decision.disposition is Disposition.REJECTED:
         return f"Would be rejected: {faults[0].diagnostics}"
-    return f"Would be refused as it stands: {len(faults)} faults, the first at {faults[0].expression or 'the order'}"
+    return f"Would be refused as it stands: {_located(one, faults[0])}"
+
+
+def _located(one: Previewed, issue: Issue) -> str:
+    """What is wrong and where, in the draft itself."""
+    path = one.entry.path if one.entry is not None else "Bundle"
+    where = issue.expression.replace(path, "ServiceRequest", 1)
+    return f"{where}: {issue.diagnostics}" if where else issue.diagnostics
 
 
 def _detail(site: Site, one: Previewed, known: Known) -> Iterator[str]:
@@ -127,9 +135,11 @@ def _detail(site: Site, one: Previewed, known: Known) -> Iterator[str]:
             yield f"- **Or:** ICD-10-CM {other.code.cm.code} {other.code.cm.display}"
     if decision.assessed_priority is not decision.requested_priority:
         yield f"- **Priority:** asked {decision.requested_priority}, would be handled as {decision.assessed_priority}"
+    if decision.flags:
+        yield f"- **Flags:** {', '.join(_flag_names()[flag] for flag in decision.flags)}"
     missing = [wish.diagnostics for wish in one.referral.wishes] if one.referral is not None else []
     told = [
-        issue.diagnostics
+        issue.diagnostics if one.referral is not None else _located(one, issue)
         for issue in decision.issues
         if issue.severity is not Severity.INFORMATION and issue.rule != "red-flag" and issue.diagnostics not in missing
     ]
@@ -137,6 +147,10 @@ def _detail(site: Site, one: Previewed, known: Known) -> Iterator[str]:
     yield from _listed("What is missing", missing)
     yield ""
     yield "A preview: nothing was stored and nothing is blocked. It does not replace a clinician's judgement."
+
+
+def _flag_names() -> dict[str, str]:
+    return {one["code"]: one["display"] for one in definitions()["CodeSystem"]["flag"]["concept"]}
 
 
 def _listed(title: str, words: Sequence[str]) -> Iterator[str]:
