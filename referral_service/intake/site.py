@@ -45,6 +45,14 @@ class Taking:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a Binary that lie apart from it; ``kind`` is the media type that they show, empty when unknown."""
+
+    data: bytes
+    kind: str
+
+
 def _everything(_: str, __: str) -> bool:
     return True
 
@@ -57,7 +65,7 @@ class Incoming:
     ``if_match`` the ETag of the version that it is to replace; ``by`` who entered it by hand, ``taking`` what was
     not taken before and is taken in with it. ``allows`` tells whether the sender may create (``c``) or update (``u``)
     a type; ``queues`` are those whose referrals it sees beside its own; ``access`` what the audit trail has to know of
-    the caller, None when the service does it by itself.
+    the caller, None when the service does it by itself; ``content`` what a sole Binary holds.
     """
 
     client: str
@@ -75,6 +83,7 @@ class Incoming:
     allows: Callable[[str, str], bool] = _everything
     queues: frozenset[Queue] = frozenset()
     access: Access | None = None
+    content: Content | None = None
 
     @property
     def instant(self) -> str:

@@ -89,7 +89,9 @@ def _addressed() -> list[str]:
     identity = str(given.get("identity", ""))
     endpoint = request.endpoint or ""
     room = endpoint.partition(".")[0]
-    usual = {"moving": "Task", "auditor": "AuditEvent", "trail": "Patient"}.get(room, "ServiceRequest")
+    usual = {"moving": "Task", "auditor": "AuditEvent", "trail": "Patient", "binaries": "Binary"}.get(
+        room, "ServiceRequest"
+    )
     reference = our_reference(str(given.get("kind", usual)), identity)
     return [reference] if reference else []
 

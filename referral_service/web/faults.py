@@ -48,7 +48,7 @@ def register(app: Flask) -> None:
 
 
 def _check_accept() -> None:
-    if _is_fhir() or is_hook():
+    if (_is_fhir() or is_hook()) and request.endpoint != "binaries.read":
         check_accept()
 
 
@@ -66,8 +66,8 @@ def _harden(response: Response) -> Response:
     """No script, style or frame from elsewhere; nothing of a patient in caches between (OWASP Secure Headers)."""
     response.headers.setdefault(
         "Content-Security-Policy",
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; "
+        "connect-src 'self'; form-action 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
     # Not "no-referrer", with which a browser sends its forms with "Origin: null".

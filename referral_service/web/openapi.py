@@ -192,6 +192,10 @@ def _body(endpoint: str, kind: str | None) -> Schema:
     if endpoint == "moving.patch":
         operation = {"type": "object", "required": ["op", "path"], "properties": _patch()}
         return {JSON_PATCH: {"schema": {"type": "array", "items": operation}}}
+    if endpoint == "binaries.create":
+        file = {"schema": {"type": "string", "format": "binary"}}
+        allowed = dict.fromkeys(sorted(site().policy.attachment_types), file)
+        return {FHIR_JSON: {"schema": _resource("Binary")}, **allowed}
     if endpoint in _HOOKS:
         return {"application/json": {"schema": _HOOKS[endpoint]}}
     return {FHIR_JSON: {"schema": _resource(_BODIES.get(endpoint, kind))}}

@@ -21,7 +21,7 @@ from tests.web.signing import KEY, OURS, USERS, add_users, sign_in, token_on
 PAGES_OF_LEADS = {"/overview", "/overview/x.csv"}
 PAGES_OF_COORDINATORS = {
     *("/", "/refresh", "/worklist.csv", "/alerts", "/alerts/x/acknowledge", "/referrals/new", "/referrals/x"),
-    *("/referrals/x/do/x", "/referrals/x/files/x", "/do/x", "/not-taken/x/0/take-in"),
+    *("/referrals/x/do/x", "/referrals/x/files/x", "/referrals/x/files/x/shown", "/do/x", "/not-taken/x/0/take-in"),
 }
 PAGES_OF_INPUT = {"/not-taken", "/not-taken/x", "/not-taken/x/text"}
 PAGES_OF_AUDITORS = {
@@ -33,6 +33,7 @@ PAGES_OF_AUDITORS = {
 }
 PAGES_OF_EVERYBODY = {"/account", "/sign-out", "/sign-out-everywhere"}
 READ_BY_COORDINATORS = {
+    "/fhir/Binary/x",
     *("/fhir/Task", "/fhir/Task/x", "/fhir/Task/x/_history", "/fhir/Task/x/_history/0", "/fhir/Task/x/$actions"),
     *("/fhir/ServiceRequest/x/$decision", "/fhir/ServiceRequest/x/$original"),
 }

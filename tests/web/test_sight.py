@@ -184,6 +184,11 @@ def _supporting(_: str, identity: str, theirs: Theirs) -> Iterator[Request]:
     yield "POST", "Patient", patient(), {"If-None-Exist": f"identifier=urn:example:nhs|{theirs.medical_record}"}
 
 
+def _binary(_: str, identity: str, __: Theirs) -> Iterator[Request]:
+    sent = {"resourceType": "Binary", "contentType": "text/plain", "securityContext": {"reference": identity}}
+    yield "POST", "Binary", sent, {}
+
+
 def _entries(_: str, identity: str, theirs: Theirs) -> Iterator[Request]:
     query = f"identifier=urn:example:nhs|{theirs.medical_record}"
     lone = referral(None, subject={"reference": f"Patient/{identity}"})
@@ -270,6 +275,8 @@ READS: dict[str, Case] = {
     "moving.actions": _get("Task/{id}/$actions"),
     "pages.show_referral": _page("GET", "referrals/{id}"),
     "attachments.download": _page("GET", "referrals/{id}/files/1"),
+    "attachments.show": _page("GET", "referrals/{id}/files/1/shown"),
+    "binaries.read": _get("Binary/{id}"),
     "not_taken.show_one": _page("GET", "not-taken/{id}"),
     "not_taken.show_text": _page("GET", "not-taken/{id}/text"),
     "auditor.read": _get("AuditEvent/{id}"),
@@ -281,6 +288,7 @@ WRITES: dict[str, Case] = {
     "moving.undo": _task("POST"),
     "submitting.create": _create,
     "submitting.create_supporting": _supporting,
+    "binaries.create": _binary,
     "submitting.bundle": _entries,
     "submitting.update": _put_referral,
     "submitting.put_supporting": _put_supporting,

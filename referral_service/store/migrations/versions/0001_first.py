@@ -76,6 +76,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("batch", name=op.f("pk_audit_seal")),
     )
     op.create_table(
+        "binary_content",
+        sa.Column("owner", sa.String(length=36), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("owner", "version", name=op.f("pk_binary_content")),
+    )
+    op.create_table(
         "card_feedback",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("client", sa.String(length=64), nullable=False),
