@@ -31,6 +31,7 @@ from referral_service.web import (
     attachments,
     auditing,
     auditor,
+    binaries,
     bulk,
     capability,
     definitions,
@@ -38,6 +39,7 @@ from referral_service.web import (
     faults,
     guard,
     health,
+    hooks,
     messages,
     moving,
     not_taken,
@@ -162,21 +164,10 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     sessions.register(app, gate.secret_key, site.public_url)
     openid.register(app, gate.openid)
     auditing.register(app, recorder)
-    doors = (
-        submitting,
-        messages,
-        moving,
-        operations,
-        searching,
-        reading,
-        auditor,
-        definitions,
-        capability,
-        openapi,
-        token,
-    )
+    doors = (submitting, binaries, messages, moving, operations, searching, reading, auditor, definitions)
+    described = (capability, openapi, token, hooks, health)
     rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, trail, signing, openid)
-    for room in (*doors, health, *rooms):
+    for room in (*doors, *described, *rooms):
         app.register_blueprint(room.blueprint)
     return app
 

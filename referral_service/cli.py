@@ -126,6 +126,7 @@ def client() -> None:
 @click.option("--placer-system", help="The system of its placer identifiers, when they carry no type.")
 @click.option("--bars", is_flag=True, help="It speaks BaRS.")
 @click.option("--outside-issuer", is_flag=True, help="It has no keys here; its tokens come from the issuer outside.")
+@click.option("--cds-issuer", metavar="URL", help="The iss of what it signs when it calls by CDS Hooks.")
 def client_add(jwks: BinaryIO | None, **given: Any) -> None:
     """Register a system; one that was revoked is registered anew and has its records again."""
     from referral_service.access.registering import Registration, register

@@ -14,7 +14,10 @@ from io import BytesIO
 from typing import Any, Protocol
 
 LARGEST_BODY = 21 * 1024 * 1024
-"""More than any door takes; each has its own limit, and says so in its own words."""
+LARGEST_BINARY = 28 * 1024 * 1024
+"""More than any door takes, and than the one for files, which may come in base64; each has its own limit, and says so
+in its own words."""
+_FILES = "/fhir/Binary"
 GRACE_SECONDS = 10
 BYTES_A_SECOND = 16 * 1024
 """A body may take the grace, and a second more for every so many bytes that have come."""
@@ -75,8 +78,8 @@ class Front:
 
 async def _body(scope: Any, exchange: Exchange, grace: float) -> tuple[bytes, int]:
     """What was sent, and how long it is said to be; not read when it is larger than any door takes."""
-    said = scope.headers.get("content-length")
-    if said is not None and int(said) > LARGEST_BODY:
+    said, largest = scope.headers.get("content-length"), LARGEST_BINARY if scope.path == _FILES else LARGEST_BODY
+    if said is not None and int(said) > largest:
         return b"", int(said)
     parts, received, begun = [], 0, asyncio.get_running_loop().time()
     try:
@@ -84,7 +87,7 @@ async def _body(scope: Any, exchange: Exchange, grace: float) -> tuple[bytes, in
             async for part in exchange:
                 parts.append(part)
                 received += len(part)
-                if received > LARGEST_BODY:
+                if received > largest:
                     break
                 limit.reschedule(begun + grace + received / BYTES_A_SECOND)
     except TimeoutError:

@@ -161,7 +161,9 @@ def _policy(table: Mapping[str, Any]) -> Policy:
     )
 
 
-ATTACHMENT_TYPES = frozenset({"application/pdf", "image/jpeg", "image/png", "text/plain"})
+ATTACHMENT_TYPES = frozenset(
+    {"application/pdf", "image/gif", "image/jpeg", "image/png", "text/plain", "video/mp4"},
+)
 """What can be told by its content, so that nothing else comes in under one of these names."""
 
 

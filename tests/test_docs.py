@@ -1,4 +1,4 @@
-"""docs/systems.md is true: its steps, run as they stand, end with a referral in the right queue."""
+"""The pages in docs/ are true: their steps, run as they stand, do what they say."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
 
 from tests.serving import Server
 
-TEXT = (Path(__file__).parent.parent / "docs" / "systems.md").read_text("utf-8")
-STEPS = re.findall(r"<!-- step -->\n```sh\n(.*?)\n```", TEXT, re.DOTALL)
+DOCS = Path(__file__).parent.parent / "docs"
+NO_CURL = pytest.mark.skipif(which("curl") is None, reason="the steps use curl, which is not on this machine")
 BETWEEN = "-----8<-----"
 
 
@@ -28,23 +29,44 @@ def server(tmp_path: Path) -> Iterator[Server]:
     running.stop()
 
 
-@pytest.mark.skipif(which("curl") is None, reason="the steps use curl, which is not on this machine")
-def test_the_steps_lead_from_a_key_to_a_referral_in_its_queue(server: Server, tmp_path: Path) -> None:
-    script = f"\necho '{BETWEEN}'\n".join(STEPS).replace("http://127.0.0.1:8080", server.base)
+def run(name: str, server: Server, folder: Path) -> list[str]:
+    """What each step of a page prints."""
+    steps = re.findall(r"<!-- step -->\n```sh\n(.*?)\n```", (DOCS / name).read_text("utf-8"), re.DOTALL)
+    script = f"\necho '{BETWEEN}'\n".join(steps).replace("http://127.0.0.1:8080", server.base)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "REFERRAL_DATABASE_URL": server.database_url,
     }
     ran = subprocess.run(
-        ["bash", "-eu", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        ["bash", "-eu", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
     )
     assert ran.returncode == 0, ran.stderr
-    made, registered, discovery, token, sent, found = ran.stdout.split(f"{BETWEEN}\n")
+    return ran.stdout.split(f"{BETWEEN}\n")
+
+
+def shown(name: str) -> list[Any]:
+    """The answers that a page shows."""
+    return [json.loads(one) for one in re.findall(r"```json\n(.*?)\n```", (DOCS / name).read_text("utf-8"), re.DOTALL)]
+
+
+@NO_CURL
+def test_the_steps_lead_from_a_key_to_a_referral_in_its_queue(server: Server, tmp_path: Path) -> None:
+    made, registered, discovery, token, sent, found = run("systems.md", server, tmp_path)
     assert (made, registered, token) == ("", "clinic-a is registered.\n", "")
     assert json.loads(discovery)["token_endpoint"] == f"{server.base}/auth/token"
     given = json.loads((tmp_path / "token.json").read_text("utf-8"))
-    assert given | {"access_token": "…"} == json.loads(re.findall(r"```json\n(.*?)\n```", TEXT)[0])
+    assert [given | {"access_token": "…"}] == shown("systems.md")
     [task] = json.loads(found)["entry"]
     assert task["resource"]["focus"]["reference"] == f"ServiceRequest/{json.loads(sent)['id']}"
     assert task["resource"]["owner"]["reference"] == "HealthcareService/adult-movement-disorders"
+
+
+@NO_CURL
+def test_the_steps_lead_from_discovery_to_a_card_and_what_was_made_of_it(server: Server, tmp_path: Path) -> None:
+    discovery, registered, signed, asked, feedback = run("cds-hooks.md", server, tmp_path)
+    assert [one["id"] for one in json.loads(discovery)["services"]] == ["dystonia-referral"]
+    assert (registered, signed, feedback) == ("ehr-a is registered.\n", "", "{}")
+    [card] = json.loads(asked)["cards"]
+    [expected] = shown("cds-hooks.md")
+    assert {name: card[name] for name in expected} == expected

@@ -31,7 +31,7 @@ def test_the_shipped_policy_has_a_name_and_a_version() -> None:
         ('status-dystonicus = "stat"', 'status-dystonicus = "now"', "red_flags.status-dystonicus: expected one of"),
         (
             '"image/png", "text/plain"',
-            '"image/png", "image/gif"',
+            '"image/png", "image/svg+xml"',
             "attachments.types: expected some of application/pdf",
         ),
         ("megabytes = 5", 'megabytes = "5"', "attachments.megabytes: expected int"),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from referral_service.access.assertions import MAX_ISSUER
 from referral_service.access.callers import BY_HAND
 from referral_service.access.keys import KeySetError, read_key_set
 from referral_service.access.scopes import ScopeError, parse_scopes
@@ -21,6 +22,7 @@ from referral_service.worklist.actors import machine
 CLIENT_ROLES = (Role.PLACER, Role.FILLER)
 MAX_KEY_SET = 64 * 1024
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s]+", re.ASCII)
 _RESERVED = frozenset({BY_HAND, machine().id})
 
 
@@ -44,6 +46,7 @@ class Registration:
     placer_system: str | None = None
     bars: bool = False
     outside_issuer: bool = False
+    cds_issuer: str | None = None
 
 
 def register(connection: Connection, asked: Registration, types: Iterable[str], at: datetime) -> None:
@@ -52,7 +55,8 @@ def register(connection: Connection, asked: Registration, types: Iterable[str], 
     try:
         is_new = systems.register(connection, row)
     except KeyTaken as problem:
-        raise RegistrationError(f"{asked.id} was registered at the same moment") from problem
+        words = "was registered at the same moment, or its issuer of CDS Hooks is that of another client"
+        raise RegistrationError(f"{asked.id} {words}") from problem
     if not is_new:
         raise RegistrationError(f"{asked.id} is registered; revoke it first, and its records stay its own")
 
@@ -68,6 +72,7 @@ def _row(asked: Registration, types: Iterable[str], at: datetime) -> systems.Row
         _check_line("the placer system", asked.placer_system, 256)
     _check_roles(asked)
     _check_keys(asked)
+    _check_hooks(asked)
     return {
         "id": asked.id,
         "name": asked.name,
@@ -78,6 +83,7 @@ def _row(asked: Registration, types: Iterable[str], at: datetime) -> systems.Row
         "jwks_url": asked.jwks_url,
         "placer_system": asked.placer_system,
         "bars": int(asked.bars),
+        "cds_issuer": asked.cds_issuer,
         "registered_at": instant(at),
     }
 
@@ -117,6 +123,16 @@ def _check_keys(asked: Registration) -> None:
         _check_line("the address of the key set", asked.jwks_url, 512)
         if not _is_https(asked.jwks_url):
             raise RegistrationError("the address of the key set begins with https:// and holds no name or password")
+
+
+def _check_hooks(asked: Registration) -> None:
+    if asked.cds_issuer is None:
+        return
+    _check_line("the issuer of CDS Hooks", asked.cds_issuer, MAX_ISSUER)
+    if not _URL.fullmatch(asked.cds_issuer):
+        raise RegistrationError("the issuer of CDS Hooks is a URL")
+    if asked.outside_issuer:
+        raise RegistrationError("a system that calls by CDS Hooks signs with keys of its own")
 
 
 def _text(key_set: bytes) -> str:

@@ -32,7 +32,7 @@ def use_up(connection: Connection, assertion: Assertion, client: Row) -> None:
     """
     if not systems.is_as_it_was(connection, client):
         raise TokenError(NOT_KNOWN)
-    systems.use_up(connection, assertion.client, assertion.jti, assertion.expires)
+    systems.use_up(connection, assertion.issuer, assertion.jti, assertion.expires)
 
 
 def granted(asked: str, client: Row, types: Iterable[str]) -> Scopes:

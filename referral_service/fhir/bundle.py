@@ -29,6 +29,10 @@ _LABORATORY_OR_IMAGING = {
 """Categories of orders kept beside a referral (https://hl7.org/fhir/R4/valueset-servicerequest-category.html)."""
 
 
+ATTACHMENTS = frozenset({"attachment", "contentAttachment", "presentedForm", "valueAttachment", "photo"})
+"""The elements of type Attachment in what is stored (https://hl7.org/fhir/R4/datatypes.html#Attachment)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Literal:
     """A literal reference taken apart: ``https://base/Patient/1`` or ``Patient/1``."""

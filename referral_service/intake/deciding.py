@@ -122,9 +122,14 @@ def patient_of(subject: Subject, stored_patients: dict[str, str]) -> Resource | 
 
 def has_open_referral(subject: Subject, patient: Resource | None, known: Known) -> bool:
     """Whether this client has an open referral already for a patient with one of these identifiers."""
+    return bool(open_for(subject, patient, known))
+
+
+def open_for(subject: Subject, patient: Resource | None, known: Known) -> set[str]:
+    """The ids of that patient's records that have one."""
     if patient is None:
-        return False
+        return set()
     ids = {one for pair in identifier_pairs(patient) for one in known.patients.get(pair, [])}
     if subject.stored:
         ids.add(subject.stored.partition("/")[2])
-    return bool(ids & known.with_open_referral)
+    return ids & known.with_open_referral

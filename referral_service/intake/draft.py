@@ -13,7 +13,7 @@ from referral_service.fhir.names import all_names, number, words
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, served
 from referral_service.intake.auditing import add_event
-from referral_service.intake.reading import references
+from referral_service.intake.reading import attachment_addresses, references
 from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import names_of
 from referral_service.issues import FaultKind
@@ -129,7 +129,8 @@ class Draft:
         Whom a record speaks of stands in a token of its own.
         """
         ours = {*self.assigned.values(), *self.known.addresses.values(), *self.beyond}
-        found = [one for one in references(resource) if one in ours and not one.startswith("Patient/")]
+        named = (*references(resource), *attachment_addresses(resource))
+        found = [one for one in named if one in ours and not one.startswith("Patient/")]
         return {REFERS: [("", one.partition("/")[2]) for one in found]}
 
     def rewriter(self, source: Entry) -> Callable[[str], str | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from referral_service.fhir import conformance, parse
-from referral_service.fhir.bundle import Entry, Envelope, Resource, is_laboratory_or_imaging
+from referral_service.fhir.bundle import ATTACHMENTS, Entry, Envelope, Resource, is_laboratory_or_imaging
 from referral_service.fhir.conformance.table import resource_types
 from referral_service.fhir.messages import Act
 from referral_service.fhir.reader import placer_identifier
@@ -123,6 +123,21 @@ def _is_text(value: str) -> bool:
 def references(value: Any) -> list[str]:
     """Every literal reference in a resource, in document order."""
     return [one["reference"] for one in _reference_elements(value) if isinstance(one.get("reference"), str)]
+
+
+def attachment_addresses(value: Any) -> list[str]:
+    """Where the attachments of a resource say that their content is, in document order."""
+    found: list[str] = []
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name in ATTACHMENTS:
+                listed = item if isinstance(item, list) else [item]
+                found += [one["url"] for one in listed if isinstance(one, dict) and isinstance(one.get("url"), str)]
+            found += attachment_addresses(item)
+    elif isinstance(value, list):
+        for item in value:
+            found += attachment_addresses(item)
+    return found
 
 
 def _reference_elements(value: Any) -> list[Resource]:

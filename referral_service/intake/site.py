@@ -50,6 +50,14 @@ MESSAGE_DOOR = "message"
 """The door at which a message's own id is a key of the request."""
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a Binary that lie apart from it; ``kind`` is the media type that they show, empty when unknown."""
+
+    data: bytes
+    kind: str
+
+
 def _everything(_: str, __: str) -> bool:
     return True
 
@@ -63,7 +71,8 @@ class Incoming:
     not taken before and is taken in with it. ``allows`` tells whether the sender may create (``c``) or update (``u``)
     a type; ``queues`` are those whose referrals it sees beside its own; ``placer_system`` is the system of its placer
     identifiers that carry no type, ``bars`` whether it speaks BaRS, and so is told of a repetition as a conflict;
-    ``access`` what the audit trail has to know of the caller, None when the service does it by itself.
+    ``access`` what the audit trail has to know of the caller, None when the service does it by itself; ``content`` what
+    a sole Binary holds.
     """
 
     client: str
@@ -83,6 +92,7 @@ class Incoming:
     placer_system: str | None = None
     bars: bool = False
     access: Access | None = None
+    content: Content | None = None
 
     @property
     def instant(self) -> str:

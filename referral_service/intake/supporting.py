@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -63,6 +64,11 @@ def store(draft: Draft, entry: Entry, stored: StoredRows) -> Answer:
         draft.replacements.append(Replacement(tables.resource, identity, row["version"], kind, values))
     else:
         draft.add(tables.resource, id=identity, type=kind, version=1, **values)
+    content = draft.incoming.content
+    if content is not None:
+        digest_of_content, size = sha256(content.data).hexdigest(), len(content.data)
+        held = {"size": size, "sha256": digest_of_content, "kind": content.kind, "content": content.data}
+        draft.add(tables.binary_content, owner=identity, version=version, **held)
     draft.add_tokens(kind, identity, tokens(served) | draft.refers(served))
     became = Became.CREATED if row is None else Became.UPDATED
     return Answer(became, (), kind, identity, version, draft.incoming.instant, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -53,12 +54,12 @@ def about_patient(connection: Connection, client: str, patient_id: str) -> list[
     return [f"{row.type}/{row.id}" for row in connection.execute(query)]
 
 
-def binary(connection: Connection, client: str, address: str) -> str | None:
-    """The text of the Binary that a client's address leads to."""
+def binary(connection: Connection, client: str, address: str) -> Mapping[str, Any] | None:
+    """The row of the Binary that a client's address leads to."""
     found = known(connection, client, addresses=[address]).addresses.get(address, "")
     resource = tables.resource
-    query = select(resource.c.content).where(
+    query = select(resource.c.id, resource.c.version, resource.c.content).where(
         resource.c.client == client, resource.c.type == "Binary", resource.c.id == found.partition("/")[2]
     )
-    text: str | None = connection.execute(query).scalar()
-    return text
+    row = connection.execute(query).mappings().one_or_none()
+    return dict(row) if row is not None else None

@@ -33,7 +33,8 @@ def register(connection: Connection, row: Row) -> bool:
         return True
     if known["revoked_at"] is None:
         return False
-    connection.execute(update(client).where(client.c.id == row["id"]).values(**row, revoked_at=None))
+    with overtaking(connection):
+        connection.execute(update(client).where(client.c.id == row["id"]).values(**row, revoked_at=None))
     return True
 
 
@@ -65,6 +66,14 @@ def placer_system(connection: Connection, client_id: str) -> str | None:
     query = select(tables.client.c.placer_system).where(tables.client.c.id == client_id)
     found: str | None = connection.execute(query).scalar()
     return found
+
+
+def client_by_issuer(connection: Connection, cds_issuer: str) -> Row | None:
+    """The client that calls by CDS Hooks under that ``iss``, unless it was revoked."""
+    client = tables.client
+    query = select(client).where(client.c.cds_issuer == cds_issuer, client.c.revoked_at.is_(None))
+    found = connection.execute(query).mappings().one_or_none()
+    return dict(found) if found is not None else None
 
 
 def is_as_it_was(connection: Connection, row: Row) -> bool:

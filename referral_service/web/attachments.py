@@ -1,6 +1,7 @@
 """The attachments of a referral: what came with it, what it points at, and what was sent about its patient later.
 
-A file is only ever given out to be saved, in a sandbox, as none of what a browser would run.
+A file is given out to be saved, in a sandbox, as none of what a browser would run; and to be looked at when its bytes
+are those of a PDF, a picture or a film, as it is said to be.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from referral_service.fhir.records import decoded
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.referral import Queue
 from referral_service.store import attached as stored
-from referral_service.store import worklist
+from referral_service.store import binaries, worklist
 from referral_service.store.worklist import Reader, Row
 from referral_service.web.auditing import audited
+from referral_service.web.binaries import SANDBOX
+from referral_service.web.content_types import SHOWN, bare, media_type
 from referral_service.web.documents import nested
 from referral_service.web.frame import parsed
 from referral_service.web.http import actor, site
@@ -32,20 +35,25 @@ from referral_service.web.present.queue import MASKED
 Resource = Mapping[str, Any]
 blueprint = Blueprint("attachments", __name__)
 LONGEST_SHOWN = 100_000
+LONGEST_READ = 1024 * 1024
+READABLE_AS_TEXT = frozenset({"text/plain", "text/html"})
 _SAFE_TYPE = re.compile(r"image/(png|jpeg|gif|tiff|bmp|webp)|application/(pdf|dicom|rtf|msword)|text/plain|video/mp4")
 _ENDINGS = {
     "application/fhir+json": ".json",
     "application/pdf": ".pdf",
-    "image/png": ".png",
+    "image/gif": ".gif",
     "image/jpeg": ".jpg",
+    "image/png": ".png",
     "text/plain": ".txt",
+    "video/mp4": ".mp4",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One attachment. ``key`` tells it by its content, else by where it stands. ``data`` is None when it is only named,
-    at ``address`` if anywhere; ``text`` is what of it can be read."""
+    """One attachment. ``key`` tells it by its content, else by where it stands. Its bytes are ``data``, or lie apart as
+    those of a Binary (``held``: its id and version); with neither it is only named, at ``address`` if anywhere.
+    ``shows`` is the media type that the bytes show; ``text`` what of it can be read."""
 
     key: str
     title: str
@@ -53,12 +61,24 @@ class File:
     media_type: str
     date: str
     data: bytes | None
+    held: tuple[str, int] | None
+    size: int
+    shows: str
     address: str
     text: str
 
     @property
-    def size(self) -> int:
-        return len(self.data or b"")
+    def is_here(self) -> bool:
+        return self.data is not None or self.held is not None
+
+    @property
+    def can_be_shown(self) -> bool:
+        """Whether a browser may show it: its bytes are what it is said to be, and nothing that runs in our name."""
+        return self.is_here and self.media_type in SHOWN and self.shows == self.media_type
+
+    @property
+    def is_something_else(self) -> bool:
+        return self.is_here and self.media_type in SHOWN and self.shows != self.media_type
 
 
 def files_of(connection: Reader, row: Row) -> list[File]:
@@ -103,8 +123,11 @@ def _files(connection: Reader, client: str, record: Resource, request: Resource)
         return
     named = concept(record.get("type")) or str(record.get("description", "")) or concept(record.get("code"))
     for attachment in _attachments(record):
-        whole = {**attachment, **_content(connection, client, attachment, request)}
-        yield _file(whole, str(attachment.get("title") or named), str(record.get("date", "")))
+        binary = record if record["resourceType"] == "Binary" else _binary(connection, client, attachment, request)
+        whole = {**attachment, **{name: binary[name] for name in ("data", "contentType") if name in binary}}
+        title, date = str(attachment.get("title") or named), str(record.get("date", ""))
+        held = _described(connection, binary)
+        yield _here(whole, title, date) if held is None else _apart(connection, binary, held, whole, title, date)
 
 
 def _attachments(record: Resource) -> Iterable[Resource]:
@@ -118,26 +141,44 @@ def _attachments(record: Resource) -> Iterable[Resource]:
     return [one.get("attachment", {}) for one in record.get("content", [])] if kind == "DocumentReference" else []
 
 
-def _content(connection: Reader, client: str, attachment: Resource, request: Resource) -> Resource:
-    """What an attachment's address leads to, when it is a Binary that is here."""
+def _binary(connection: Reader, client: str, attachment: Resource, request: Resource) -> Resource:
+    """The Binary that an attachment's address leads to; empty when it leads to none that is here."""
     address = str(attachment.get("url", ""))
     if not address or "data" in attachment:
         return {}
     if address.startswith("#"):
         own = (one for one in request.get("contained", []) if f"#{one.get('id')}" == address)
-        binary: Resource = next(own, {})
-    else:
-        text = stored.binary(connection, client, address)
-        binary = orjson.loads(text) if text else {}
-    return {name: binary[name] for name in ("data", "contentType") if name in binary}
+        return next((one for one in own if one["resourceType"] == "Binary"), {})
+    row = stored.binary(connection, client, address)
+    return dict(orjson.loads(row["content"])) if row is not None else {}
 
 
-def _file(attachment: Resource, title: str, date: str) -> File:
+def _described(connection: Reader, binary: Resource) -> Row | None:
+    """What is known of the bytes of a Binary that lie apart from it."""
+    if not binary or "data" in binary or "versionId" not in binary.get("meta", {}):
+        return None
+    return binaries.described(connection, binary["id"], int(binary["meta"]["versionId"]))
+
+
+def _here(attachment: Resource, title: str, date: str) -> File:
+    """What holds its data in itself, or is only named."""
     data = base64.b64decode(attachment["data"]) if "data" in attachment else None
-    media_type = str(attachment.get("contentType", "")).partition(";")[0].strip().lower()
+    kind = bare(attachment.get("contentType"))
     address = "" if data is not None else str(attachment.get("url", ""))
     key = sha256(data).hexdigest()[:16] if data else ""
-    return File(key, title, media_type or "type not given", media_type, date[:10], data, address, _text(attachment))
+    shows = media_type(data) if data is not None else ""
+    shown = (kind or "type not given", kind, date[:10], data, None, len(data or b""), shows, address)
+    return File(key, title, *shown, _text(attachment))
+
+
+def _apart(connection: Reader, binary: Resource, held: Row, attachment: Resource, title: str, date: str) -> File:
+    """What was posted as a Binary by itself; its bytes are read here only when they are words to be shown."""
+    place, kind, text = (str(binary["id"]), int(binary["meta"]["versionId"])), bare(attachment.get("contentType")), ""
+    if kind in READABLE_AS_TEXT and held["size"] <= LONGEST_READ:
+        data = base64.b64encode(binaries.content(connection, *place) or b"").decode()
+        text = _text({**attachment, "data": data})
+    shown = (kind or "type not given", kind, date[:10], None, place, held["size"], held["kind"], "")
+    return File(held["sha256"][:16], title, *shown, text)
 
 
 def _text(attachment: Resource) -> str:
@@ -149,19 +190,44 @@ def _text(attachment: Resource) -> str:
 @blueprint.get("/referrals/<identity>/files/<key>")
 def download(identity: str, key: str) -> Response:
     """One attachment, byte for byte, to be saved."""
+    file, data = _found(identity, key)
+    kind = file.media_type if _SAFE_TYPE.fullmatch(file.media_type) else "application/octet-stream"
+    response = Response(data, content_type=kind)
+    response.headers["Content-Security-Policy"] = SANDBOX
+    response.headers.set("Content-Disposition", "attachment", filename=_file_name(file))
+    return response
+
+
+@blueprint.get("/referrals/<identity>/files/<key>/shown")
+def show(identity: str, key: str) -> Response:
+    """One attachment to be looked at: a PDF, a picture or a film, by what its bytes are, and nothing else."""
+    file, data = _found(identity, key)
+    if not file.can_be_shown:
+        raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "This attachment can only be saved."))
+    response = Response(data, content_type=file.shows)
+    # Browsers show no PDF in a sandbox; they run it apart from this site anyway.
+    sandbox = "default-src 'none'; frame-ancestors 'none'" if file.shows == "application/pdf" else SANDBOX
+    response.headers["Content-Security-Policy"] = sandbox
+    response.headers.set("Content-Disposition", "inline", filename=_file_name(file))
+    # Players ask for parts of a film (https://www.rfc-editor.org/rfc/rfc9110#section-14).
+    response.make_conditional(request, accept_ranges=True, complete_length=len(data))
+    return response
+
+
+def _found(identity: str, key: str) -> tuple[File, bytes]:
+    """An attachment that is here, with its bytes, of a referral that is seen; 404 for any other."""
     with site().store.reading() as connection:
         row = worklist.one_referral(connection, identity)
         is_seen = row is not None and actor().sees(Queue(row["queue"]), row["client"])
         files = files_of(connection, row) if row is not None and is_seen else []
-    file = next((one for one in files if one.key == key and one.data is not None), None)
-    if file is None:
+        file = next((one for one in files if one.key == key and one.is_here), None)
+        data = file.data if file is not None else None
+        if file is not None and file.held is not None:
+            data = binaries.content(connection, *file.held)
+    if row is None or file is None or data is None:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such attachment."))
-    audited([f"ServiceRequest/{identity}"], [row["patient_id"]] if row is not None else [])
-    kind = file.media_type if _SAFE_TYPE.fullmatch(file.media_type) else "application/octet-stream"
-    response = Response(file.data, content_type=kind)
-    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response.headers.set("Content-Disposition", "attachment", filename=_file_name(file))
-    return response
+    audited([f"ServiceRequest/{identity}"], [row["patient_id"]])
+    return file, data
 
 
 def _file_name(file: File) -> str:

@@ -43,6 +43,8 @@ _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "entering.enter": _OPERATION,
     "operations.preview_decision": _OPERATION,
     "operations.validate": _OPERATION,
+    "hooks.call": _OPERATION,
+    "hooks.take_feedback": _OPERATION,
     "operations.decision": _OPERATION,
     "operations.original": _OPERATION,
     "operations.receipt": _OPERATION,
@@ -88,7 +90,9 @@ def _addressed() -> list[str]:
     identity = str(given.get("identity", ""))
     endpoint = request.endpoint or ""
     room = endpoint.partition(".")[0]
-    usual = {"moving": "Task", "auditor": "AuditEvent", "trail": "Patient"}.get(room, "ServiceRequest")
+    usual = {"moving": "Task", "auditor": "AuditEvent", "trail": "Patient", "binaries": "Binary"}.get(
+        room, "ServiceRequest"
+    )
     reference = our_reference(str(given.get("kind", usual)), identity)
     return [reference] if reference else []
 
@@ -161,7 +165,7 @@ def _leave_event(response: Response) -> Response:
 
 def _withheld(words: str) -> Response:
     issue = error("transient", "audit-unavailable", words)
-    if request.path.startswith("/fhir"):
+    if request.path.startswith(("/fhir", "/cds-services")):
         return fault_response(FaultKind.TRANSIENT, [issue])
     return Response(words, STATUS[FaultKind.TRANSIENT], content_type="text/plain; charset=utf-8")
 

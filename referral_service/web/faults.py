@@ -1,4 +1,6 @@
-"""Whatever goes wrong under /fhir is an OperationOutcome, with no traceback, path or SQL; pages say it in words."""
+"""Whatever goes wrong is an OperationOutcome under /fhir and at a hook, with no traceback, path or SQL; pages say it in
+words.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from referral_service.web.http import (
     check_accept,
     fault_response,
     give_ids,
+    is_hook,
     note_fault,
     refuse_nul,
     retry_later,
@@ -45,7 +48,7 @@ def register(app: Flask) -> None:
 
 
 def _check_accept() -> None:
-    if _is_fhir():
+    if (_is_fhir() or is_hook()) and request.endpoint != "binaries.read":
         check_accept()
 
 
@@ -63,8 +66,8 @@ def _harden(response: Response) -> Response:
     """No script, style or frame from elsewhere; nothing of a patient in caches between (OWASP Secure Headers)."""
     response.headers.setdefault(
         "Content-Security-Policy",
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; "
+        "connect-src 'self'; form-action 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
     # Not "no-referrer", with which a browser sends its forms with "Origin: null".
@@ -114,6 +117,10 @@ def _unforeseen(problem: Exception) -> Response:
 def _answer(kind: FaultKind, *issues: Issue) -> Response:
     if _is_fhir():
         return fault_response(kind, issues)
+    if is_hook():
+        response = fault_response(kind, issues)
+        response.content_type = "application/json"
+        return response
     note_fault(kind)
     words = " ".join(issue.diagnostics for issue in issues)
     return retry_later(Response(render_template("fault.html", words=words), STATUS[kind]))

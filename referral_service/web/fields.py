@@ -12,6 +12,7 @@ from werkzeug.datastructures import FileStorage
 
 from referral_service.fhir.writer import Attachment, Entered
 from referral_service.referral import Priority
+from referral_service.web.content_types import media_type
 from referral_service.web.forms import field
 from referral_service.web.http import site
 from referral_service.web.present.people import PATIENT_SYSTEMS
@@ -20,7 +21,6 @@ MEGABYTE = 1024 * 1024
 _LINE = 200
 _LONGER = {"address": 500, "medicines": 5_000, "reason": 20_000}
 _BIRTH_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
-_BEGINNINGS = {b"%PDF-": "application/pdf", b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png"}
 
 Faults = dict[str, str]
 """What is wrong, by field; the empty one is the form as a whole."""
@@ -54,18 +54,6 @@ def _kept() -> Attachment | None:
         return None
     kind = media_type(data)
     return Attachment(field("kept_name")[:_LINE], kind, data) if kind in site().policy.attachment_types else None
-
-
-def media_type(data: bytes) -> str:
-    """What a file is by its content, whatever its name says; empty when it is none of what we know."""
-    for beginning, kind in _BEGINNINGS.items():
-        if data.startswith(beginning):
-            return kind
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        return ""
-    return "text/plain" if text.strip() and "\0" not in text else ""
 
 
 def faults_of(entered: Entered) -> Faults:

@@ -32,6 +32,7 @@ JSON_TYPES = frozenset({FHIR_JSON, "application/json"})
 JSON_PATCH = "application/json-patch+json"
 RESOURCE_BYTES = 1024 * 1024
 BUNDLE_BYTES = 10 * 1024 * 1024
+BINARY_BYTES = 20 * 1024 * 1024
 BUNDLE_ENTRIES = 500
 
 STATUS: Mapping[FaultKind, int] = {
@@ -155,13 +156,13 @@ def fhir_base() -> str:
     return f"{site().public_url}/fhir"
 
 
-def incoming(door: str, limit: int) -> Incoming:
+def incoming(door: str, limit: int, types: frozenset[str] = JSON_TYPES) -> Incoming:
     """The request as intake takes it; refuses other media types (415) and what is too large (413)."""
     return Incoming(
         client=client(),
         door=door,
         request_id=g.request_id,
-        body=body_of(limit),
+        body=body_of(limit, types),
         at=now(),
         idempotency_key=request.headers.get("Idempotency-Key"),
         if_none_exist=request.headers.get("If-None-Exist"),
@@ -193,17 +194,27 @@ def too_large(limit: int) -> Issue:
     return error("too-long", "too-large", f"The body is larger than {limit // 1024} KiB.")
 
 
+def is_hook() -> bool:
+    """Whether the request is one of CDS Hooks, which speaks plain JSON."""
+    return request.path.startswith("/cds-services")
+
+
 def check_accept() -> None:
     """JSON only; ``_format`` outweighs the Accept header (https://hl7.org/fhir/R4/http.html#parameters)."""
     wanted = request.args.get("_format")
     if wanted is not None:
-        acceptable = wanted.partition(";")[0].strip() in _FORMATS
+        acceptable = is_json_format(wanted)
     else:
         types = [value for value, quality in request.accept_mimetypes if quality > 0]
         acceptable = not request.accept_mimetypes or any(_takes_json(value) for value in types)
     if not acceptable:
         words = "This server answers in application/fhir+json."
         raise Fault(FaultKind.NOT_ACCEPTABLE, error("not-supported", "not-acceptable", words))
+
+
+def is_json_format(wanted: str) -> bool:
+    """Whether ``_format`` asks for JSON."""
+    return wanted.partition(";")[0].strip() in _FORMATS
 
 
 def _takes_json(media_type: str) -> bool:

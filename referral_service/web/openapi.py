@@ -16,6 +16,8 @@ from werkzeug.routing import Rule as Route
 
 from referral_service.fhir.conformance.table import resource_types
 from referral_service.fhir.search import PARAMETERS, ParameterType
+from referral_service.store.tables.hooks import OUTCOMES
+from referral_service.web.hooks.asked import HOOK, PREFETCH
 from referral_service.web.http import FHIR_JSON, JSON_PATCH, site
 from referral_service.web.rules import RULES
 
@@ -49,6 +51,35 @@ _BODIES = {
     "moving.undo": "Parameters",
 }
 """The type that is sent, where the address does not say it."""
+_OBJECT: Schema = {"type": "object"}
+_CALL: Schema = {
+    "type": "object",
+    "required": ["hook", "hookInstance", "context", "prefetch"],
+    "properties": {
+        "hook": {"type": "string", "enum": [HOOK]},
+        "hookInstance": _TEXT,
+        "context": {
+            "type": "object",
+            "required": ["userId", "patientId", "draftOrders"],
+            "properties": {"userId": _TEXT, "patientId": _TEXT, "draftOrders": _OBJECT},
+        },
+        "prefetch": {"type": "object", "required": ["patient"], "properties": dict.fromkeys(PREFETCH, _OBJECT)},
+    },
+}
+_FEEDBACK: Schema = {
+    "type": "object",
+    "required": ["card", "outcome"],
+    "properties": {"card": _TEXT, "outcome": {"type": "string", "enum": OUTCOMES}},
+}
+_HOOKS: dict[str, Schema] = {
+    "hooks.call": _CALL,
+    "hooks.take_feedback": {
+        "type": "object",
+        "required": ["feedback"],
+        "properties": {"feedback": {"type": "array", "items": _FEEDBACK}},
+    },
+}
+"""What CDS Hooks sends (https://cds-hooks.hl7.org/2.0/)."""
 
 
 @blueprint.get("/openapi.json")
@@ -162,6 +193,12 @@ def _body(endpoint: str, kind: str | None) -> Schema:
     if endpoint == "moving.patch":
         operation = {"type": "object", "required": ["op", "path"], "properties": _patch()}
         return {JSON_PATCH: {"schema": {"type": "array", "items": operation}}}
+    if endpoint == "binaries.create":
+        file = {"schema": {"type": "string", "format": "binary"}}
+        allowed = dict.fromkeys(sorted(site().policy.attachment_types), file)
+        return {FHIR_JSON: {"schema": _resource("Binary")}, **allowed}
+    if endpoint in _HOOKS:
+        return {"application/json": {"schema": _HOOKS[endpoint]}}
     return {FHIR_JSON: {"schema": _resource(_BODIES.get(endpoint, kind))}}
 
 

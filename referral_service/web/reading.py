@@ -11,7 +11,7 @@ from referral_service.fhir.writer import CANONICAL
 from referral_service.intake.draft import SUPPORTING
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.referral import Queue
-from referral_service.store import lookups
+from referral_service.store import binaries, lookups
 from referral_service.store.sight import seen
 from referral_service.web.auditing import audited_rows
 from referral_service.web.http import FHIR_JSON, fhir_base, fhir_response, sight, site, version_headers
@@ -28,7 +28,7 @@ def read(kind: str, identity: str) -> Response:
     if request.if_none_match.contains_weak(str(row["version"])):
         response = Response(b"", 304, content_type=f"{FHIR_JSON}; charset=utf-8")
     else:
-        response = fhir_response(row["content"])
+        response = fhir_response(_text(kind, row))
     version_headers(response, row["version"], row["last_updated"])
     return response
 
@@ -50,7 +50,7 @@ def version_read(kind: str, identity: str, version: int) -> Response:
     found = next((one for one in (row, *_older(kind, row)) if one["version"] == version), None)
     if found is None:
         raise Fault(FaultKind.NOT_FOUND, error("not-found", "not-found", "There is no such version."))
-    response = fhir_response(found["content"])
+    response = fhir_response(_text(kind, found))
     version_headers(response, found["version"], found["last_updated"])
     return response
 
@@ -84,6 +84,14 @@ def current(kind: str, identity: str) -> Any:
     return row
 
 
+def _text(kind: str, row: Any) -> str:
+    """A version as it is served: a Binary with its data, wherever that lies."""
+    if kind != "Binary":
+        return str(row["content"])
+    with site().store.reading() as connection:
+        return binaries.whole(connection, row)
+
+
 def is_masked(kind: str, row: Any) -> bool:
     return kind == "ServiceRequest" and row["status"] == "entered-in-error"
 
@@ -104,7 +112,7 @@ def _history_entry(kind: str, identity: str, row: Any) -> dict[str, Any]:
     is_first = row["version"] == 1
     return {
         "fullUrl": f"{fhir_base()}/{kind}/{identity}",
-        "resource": orjson.Fragment(row["content"]),
+        "resource": orjson.Fragment(_text(kind, row)),
         "request": {"method": "POST" if is_first else "PUT", "url": kind if is_first else f"{kind}/{identity}"},
         "response": {
             "status": "201" if is_first else "200",

@@ -104,7 +104,7 @@ def _form() -> dict[str, str]:
 def _token_for(form: dict[str, str]) -> dict[str, Any]:
     assertion = _assertion(form)
     with site().store.reading() as connection:
-        client = systems.client_in_use(connection, assertion.client)
+        client = systems.client_in_use(connection, assertion.issuer)
     try:
         check_signer(assertion, client, gate().key_sets)
         assert client is not None  # or else nobody has signed it
@@ -128,7 +128,7 @@ def _assertion(form: dict[str, str]) -> Assertion:
         assertion = read_assertion(form["client_assertion"], token_address(), now())
     except TokenError as problem:
         raise _no_client(str(problem)) from problem
-    if form.get("client_id", assertion.client) != assertion.client:
+    if form.get("client_id", assertion.issuer) != assertion.issuer:
         raise _no_client("The client_id is not the one of the assertion.")
     return assertion
 

@@ -52,7 +52,7 @@ def take(token: str, client: dict[str, Any] | None = None, at: datetime = NOW) -
 def test_the_server_shall_validate_signatures_of_rs384_and_es384(key: RSAKey | ECKey) -> None:
     one = System(key=key)
     taken = take(one.assertion(exp=AT + 60, jti="n-1"), known(public(key)))
-    assert (taken.client, taken.jti, taken.expires) == ("ehr-a", "n-1", NOW + timedelta(seconds=60))
+    assert (taken.issuer, taken.jti, taken.expires) == ("ehr-a", "n-1", NOW + timedelta(seconds=60))
 
 
 ACCEPTED = {
@@ -70,7 +70,7 @@ ACCEPTED = {
 @pytest.mark.parametrize("case", ACCEPTED)
 def test_an_assertion_is_taken_when(system: System, case: str) -> None:
     header, claims = ACCEPTED[case]
-    assert take(system.assertion(header, **{"exp": AT + 60, **claims})).client == "ehr-a"
+    assert take(system.assertion(header, **{"exp": AT + 60, **claims})).issuer == "ehr-a"
 
 
 REFUSED_CLAIMS: dict[str, tuple[dict[str, Any], str]] = {
@@ -223,7 +223,7 @@ def test_a_jku_that_is_not_the_registered_one_fails(system: System) -> None:
 
 
 def test_a_jku_that_is_the_registered_one_is_taken(system: System) -> None:
-    assert take(system.assertion({"jku": KEPT_AT}, exp=AT + 60), known(jwks_url=KEPT_AT)).client == "ehr-a"
+    assert take(system.assertion({"jku": KEPT_AT}, exp=AT + 60), known(jwks_url=KEPT_AT)).issuer == "ehr-a"
 
 
 def test_a_key_within_the_header_counts_for_nothing() -> None:

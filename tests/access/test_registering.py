@@ -43,6 +43,7 @@ FILLER = (
     *("--queue", "pediatric-neuromotor", "--queue", "adult-movement-disorders"),
     *("--scope", "system/Task.rus system/Patient.r", "--scope", "system/ServiceRequest.r"),
     *("--jwks-url", "https://lab.example/jwks.json", "--placer-system", "https://lab.example/orders", "--bars"),
+    *("--cds-issuer", "https://lab.example/hooks"),
 )
 
 
@@ -63,6 +64,7 @@ def test_a_client_is_added_and_kept_as_it_was_given(command: Command, store: Sto
             "jwks_url": None,
             "placer_system": None,
             "bars": 0,
+            "cds_issuer": None,
             "revoked_at": None,
         },
         {
@@ -75,6 +77,7 @@ def test_a_client_is_added_and_kept_as_it_was_given(command: Command, store: Sto
             "jwks_url": "https://lab.example/jwks.json",
             "placer_system": "https://lab.example/orders",
             "bars": 1,
+            "cds_issuer": "https://lab.example/hooks",
             "revoked_at": None,
         },
     ]

@@ -52,15 +52,17 @@ def attachments(app_client: FlaskClient, identity: str) -> str:
 
 def links(app_client: FlaskClient, identity: str) -> list[str]:
     tags = read(page(app_client, f"/referrals/{identity}")).tags
-    return [str(own["href"]) for tag, own in tags if tag == "a" and "/files/" in (own.get("href") or "")]
+    found = [str(own["href"]) for tag, own in tags if tag == "a" and "/files/" in (own.get("href") or "")]
+    return [one for one in found if not one.endswith("/shown")]
 
 
 def test_what_came_in_the_same_request_is_listed_even_when_nothing_points_at_it(
     site: Site, app_client: FlaskClient
 ) -> None:
-    identity = bundled(site, document(date="2026-03-10T10:00:00Z"), document(b"GIF", "image/gif", "Photograph"))
+    identity = bundled(site, document(date="2026-03-10T10:00:00Z"), document(b"GIF", "image/gif", "Drawing"))
     assert attachments(app_client, identity) == (
-        "Attachments Letter application/pdf , 17 Bytes, 2026-03-10 Photograph image/gif , 3 Bytes"
+        "Attachments Letter application/pdf , 17 Bytes, 2026-03-10 Open Letter Drawing image/gif , 3 Bytes"
+        " Its content is not what it is said to be; it can only be saved."
     )
 
 
@@ -72,14 +74,17 @@ def test_attachments_that_are_only_named_are_all_listed(site: Site, app_client: 
 
 def test_the_same_content_is_listed_once_by_all_its_titles(site: Site, app_client: FlaskClient) -> None:
     identity = bundled(site, document(), document(title="Scan"), document())
-    assert attachments(app_client, identity) == "Attachments Letter; Scan application/pdf , 17 Bytes"
+    assert attachments(app_client, identity) == "Attachments Letter; Scan application/pdf , 17 Bytes Open Letter; Scan"
 
 
 def test_what_a_referral_holds_in_itself_is_listed(site: Site, app_client: FlaskClient) -> None:
     held = document(id="d", title="Contained letter")
     body = referral(supportingInfo=[{"reference": "#d"}])
     body["contained"].append(held)
-    assert attachments(app_client, send(site, body)) == "Attachments Contained letter application/pdf , 17 Bytes"
+    assert (
+        attachments(app_client, send(site, body))
+        == "Attachments Contained letter application/pdf , 17 Bytes Open Contained letter"
+    )
 
 
 def test_what_is_sent_about_the_patient_later_is_listed(site: Site, app_client: FlaskClient) -> None:
@@ -90,7 +95,7 @@ def test_what_is_sent_about_the_patient_later_is_listed(site: Site, app_client: 
         receive_supporting(site, Incoming("north", "create", "r-2", later, MONDAY), "DocumentReference")
     foreign = json.dumps(document(title="Of another sender", subject={"reference": about})).encode()
     receive_supporting(site, Incoming("south", "create", "r-3", foreign, MONDAY), "DocumentReference")
-    assert attachments(app_client, identity) == "Attachments The answer application/pdf , 17 Bytes"
+    assert attachments(app_client, identity) == "Attachments The answer application/pdf , 17 Bytes Open The answer"
 
 
 def served(site: Site, identity: str) -> str:
@@ -111,7 +116,7 @@ def test_a_document_that_points_at_a_binary_brings_its_content(site: Site, app_c
     pointing = document()
     pointing["content"] = [{"attachment": {"title": "By address", "url": "Binary/b"}}]
     identity = bundled(site, pointing, binary)
-    assert attachments(app_client, identity) == "Attachments By address application/pdf , 17 Bytes"
+    assert attachments(app_client, identity) == "Attachments By address application/pdf , 17 Bytes Open By address"
     (link,) = links(app_client, identity)
     assert app_client.get(link).data == PDF
 

@@ -317,7 +317,7 @@ def test_a_kept_attachment_can_be_left_out(site: Site, app_client: FlaskClient) 
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("fax.pdf", b"MZ\x90\x00 a program", "The file is none of these: application/pdf, image/jpeg"),
+        ("fax.pdf", b"MZ\x90\x00 a program", "The file is none of these: application/pdf, image/gif, image/jpeg"),
         ("fax.pdf", b"", "The file is none of these: "),
         ("fax.pdf", PDF + b"x" * 5 * 1024 * 1024, "The file is larger than 5 MB."),
     ],

@@ -21,7 +21,7 @@ from tests.web.signing import KEY, OURS, USERS, add_users, sign_in, token_on
 PAGES_OF_LEADS = {"/overview", "/overview/x.csv"}
 PAGES_OF_COORDINATORS = {
     *("/", "/refresh", "/worklist.csv", "/alerts", "/alerts/x/acknowledge", "/referrals/new", "/referrals/x"),
-    *("/referrals/x/do/x", "/referrals/x/files/x", "/do/x", "/not-taken/x/0/take-in"),
+    *("/referrals/x/do/x", "/referrals/x/files/x", "/referrals/x/files/x/shown", "/do/x", "/not-taken/x/0/take-in"),
 }
 PAGES_OF_INPUT = {"/not-taken", "/not-taken/x", "/not-taken/x/text"}
 PAGES_OF_AUDITORS = {
@@ -33,6 +33,7 @@ PAGES_OF_AUDITORS = {
 }
 PAGES_OF_EVERYBODY = {"/account", "/sign-out", "/sign-out-everywhere"}
 READ_BY_COORDINATORS = {
+    "/fhir/Binary/x",
     *("/fhir/Task", "/fhir/Task/x", "/fhir/Task/x/_history", "/fhir/Task/x/_history/0", "/fhir/Task/x/$actions"),
     *("/fhir/ServiceRequest/x/$decision", "/fhir/ServiceRequest/x/$original"),
 }
@@ -145,7 +146,8 @@ def test_nobody_is_let_in_anywhere_without_signing_in(browsers: dict[str, FlaskC
     got = {(method, address): answered(browser, method, address, "") for method, address, _ in routes(browser)}
     polls = {"/refresh"}
     expected = {
-        (method, address): 401 if address.startswith("/fhir") or address in polls else 303 for method, address in got
+        (method, address): 401 if address.startswith(("/fhir", "/cds-services")) or address in polls else 303
+        for method, address in got
     }
     assert got == expected
 

@@ -17,7 +17,7 @@ from referral_service.intake import Site
 from referral_service.referral import Queue
 from referral_service.store import tables
 from referral_service.worklist import Role
-from tests import callers
+from tests import callers, hooking
 from tests.callers import Doors, filler, person, placer
 from tests.shapes import ADULT_BORN, CHILD_BORN, Caller, Resource, bundle, entry, patient, referral
 from tests.shapes import placer as number
@@ -184,6 +184,11 @@ def _supporting(_: str, identity: str, theirs: Theirs) -> Iterator[Request]:
     yield "POST", "Patient", patient(), {"If-None-Exist": f"identifier=urn:example:nhs|{theirs.medical_record}"}
 
 
+def _binary(_: str, identity: str, __: Theirs) -> Iterator[Request]:
+    sent = {"resourceType": "Binary", "contentType": "text/plain", "securityContext": {"reference": identity}}
+    yield "POST", "Binary", sent, {}
+
+
 def _entries(_: str, identity: str, theirs: Theirs) -> Iterator[Request]:
     query = f"identifier=urn:example:nhs|{theirs.medical_record}"
     lone = referral(None, subject={"reference": f"Patient/{identity}"})
@@ -245,6 +250,21 @@ def _preview(kind: str, identity: str, _: Theirs) -> Iterator[Request]:
     yield "POST", "ServiceRequest/$preview", referral(None, reason="", supportingInfo=support), {}
 
 
+def _hook(kind: str, identity: str, theirs: Theirs) -> Iterator[Request]:
+    about = {"subject": {"reference": f"Patient/{identity}"}, "identifier": [number(theirs.placer)]}
+    support = [{"reference": f"{kind}/{identity}"}]
+    known = {"resourceType": "Patient", "id": identity, "birthDate": theirs.born}
+    known["identifier"] = [{"system": "urn:example:nhs", "value": theirs.medical_record}]
+    body = hooking.call(hooking.draft(supportingInfo=support, **about), prefetch={"patient": known})
+    body["context"]["patientId"] = identity
+    yield "POST", "../cds-services/dystonia-referral", body, {"Content-Type": "application/json"}
+
+
+def _feedback(_: str, identity: str, __: Theirs) -> Iterator[Request]:
+    given = {"feedback": [{"card": identity, "outcome": "accepted"}]}
+    yield "POST", "../cds-services/dystonia-referral/feedback", given, {"Content-Type": "application/json"}
+
+
 def _page(method: str, path: str) -> Case:
     def case(_: str, identity: str, __: Theirs) -> Iterator[Request]:
         yield method, f"../{path.format(id=identity)}", None, {}
@@ -261,11 +281,15 @@ READS: dict[str, Case] = {
     "operations.original": _get("ServiceRequest/{id}/$original"),
     "operations.receipt": _receipts,
     "operations.preview_decision": _preview,
+    "hooks.call": _hook,
+    "hooks.take_feedback": _feedback,
     "searching.by_url": _search("GET"),
     "searching.by_form": _search("POST"),
     "moving.actions": _get("Task/{id}/$actions"),
     "pages.show_referral": _page("GET", "referrals/{id}"),
     "attachments.download": _page("GET", "referrals/{id}/files/1"),
+    "attachments.show": _page("GET", "referrals/{id}/files/1/shown"),
+    "binaries.read": _get("Binary/{id}"),
     "not_taken.show_one": _page("GET", "not-taken/{id}"),
     "not_taken.show_text": _page("GET", "not-taken/{id}/text"),
     "auditor.read": _get("AuditEvent/{id}"),
@@ -277,6 +301,7 @@ WRITES: dict[str, Case] = {
     "moving.undo": _task("POST"),
     "submitting.create": _create,
     "submitting.create_supporting": _supporting,
+    "binaries.create": _binary,
     "submitting.bundle": _entries,
     "messages.process": _message,
     "submitting.update": _put_referral,
@@ -295,6 +320,7 @@ NO_RECORD = {
         "submitting.not_created",
         "operations.validate",
     ),
+    *("hooks.discover", "hooks.preflight"),
     *("definitions.read", "definitions.search", "definitions.translate"),
     *("token.smart_configuration", "token.give_token", "signing.show_form", "signing.sign_in", "signing.sign_out"),
     *("signing.sign_out_everywhere", "signing.show_account", "openid.begin", "openid.back"),

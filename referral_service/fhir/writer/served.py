@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from referral_service.fhir.bundle import Resource
+from referral_service.fhir.bundle import ATTACHMENTS, Resource
 
 AI_ASSISTED = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
@@ -52,11 +52,14 @@ def served(
 def _rewritten(value: Any, rewrite: Callable[[str], str | None]) -> Any:
     if isinstance(value, dict):
         changed = {name: _rewritten(item, rewrite) for name, item in value.items()}
-        reference, attachment = value.get("reference"), value.get("attachment")
+        reference = value.get("reference")
         if isinstance(reference, str):
             changed["reference"] = rewrite(reference) or reference
-        if isinstance(attachment, dict) and isinstance(attachment.get("url"), str):
-            changed["attachment"]["url"] = rewrite(attachment["url"]) or attachment["url"]
+        for name in ATTACHMENTS & value.keys():
+            listed = changed[name] if isinstance(changed[name], list) else [changed[name]]
+            for attachment in listed:
+                if isinstance(attachment, dict) and isinstance(attachment.get("url"), str):
+                    attachment["url"] = rewrite(attachment["url"]) or attachment["url"]
         return changed
     if isinstance(value, list):
         return [_rewritten(item, rewrite) for item in value]

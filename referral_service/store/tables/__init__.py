@@ -9,8 +9,10 @@ keys and change numbers.
 from __future__ import annotations
 
 from referral_service.store.tables.audit import audit_entity, audit_event, audit_seal
+from referral_service.store.tables.binaries import binary_content
 from referral_service.store.tables.columns import metadata
 from referral_service.store.tables.done import alert, correction, notice, status_change
+from referral_service.store.tables.hooks import card_feedback
 from referral_service.store.tables.kept import (
     LIST_ASSIGNEES,
     LIST_FILTERS,
@@ -41,6 +43,8 @@ __all__ = [
     "audit_entity",
     "audit_event",
     "audit_seal",
+    "binary_content",
+    "card_feedback",
     "client",
     "correction",
     "history",

@@ -18,6 +18,7 @@ client = Table(
     Column("jwks_url", String(512)),
     Column("placer_system", String(256)),
     Column("bars", Integer, nullable=False),
+    Column("cds_issuer", String(512), unique=True),
     instant("registered_at"),
     Column("revoked_at", String(24)),
     CheckConstraint("jwks IS NULL OR jwks_url IS NULL", name="keys"),
@@ -26,7 +27,8 @@ client = Table(
 """A registered system; its id is the ``client`` of every row that it sends. ``roles``, ``queues`` and ``scopes`` are
 words with spaces between. Its public keys stand in ``jwks`` or at
 ``jwks_url``, or it has none and comes with tokens of the issuer outside. ``placer_system`` is the system of its
-placer identifiers when they carry no type, ``bars`` is 1 for one that speaks BaRS."""
+placer identifiers when they carry no type, ``bars`` is 1 for one that speaks BaRS. ``cds_issuer`` is the ``iss`` of
+what it signs when it calls by CDS Hooks."""
 
 access_token = Table(
     "access_token",
@@ -43,10 +45,10 @@ access_token = Table(
 assertion_jti = Table(
     "assertion_jti",
     metadata,
-    Column("issuer", String(64), primary_key=True),
+    Column("issuer", String(512), primary_key=True),
     Column("jti", String(128), primary_key=True),
     instant("expires"),
     Index(None, "expires"),
 )
-"""The assertions that a client has used up; the primary key decides between two that come at once. A row can go once
-its assertion has expired, for then that is what it is refused for."""
+"""The assertions, and tokens of CDS Hooks, that a client has used up, by their ``iss``; the primary key decides between
+two that come at once. A row can go once its assertion has expired, for then that is what it is refused for."""

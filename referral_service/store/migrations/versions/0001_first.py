@@ -19,7 +19,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_address_owner"), "address", ["owner"], unique=False)
     op.create_table(
         "assertion_jti",
-        sa.Column("issuer", sa.String(length=64), nullable=False),
+        sa.Column("issuer", sa.String(length=512), nullable=False),
         sa.Column("jti", sa.String(length=128), nullable=False),
         sa.Column("expires", sa.String(length=24), nullable=False),
         sa.PrimaryKeyConstraint("issuer", "jti", name=op.f("pk_assertion_jti")),
@@ -76,6 +76,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("batch", name=op.f("pk_audit_seal")),
     )
     op.create_table(
+        "binary_content",
+        sa.Column("owner", sa.String(length=36), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("owner", "version", name=op.f("pk_binary_content")),
+    )
+    op.create_table(
+        "card_feedback",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.Column("card", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("suggestions", sa.String(length=256), nullable=False),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.CheckConstraint("outcome IN ('accepted', 'overridden')", name=op.f("ck_card_feedback_outcome")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_card_feedback")),
+    )
+    op.create_index(op.f("ix_card_feedback_at"), "card_feedback", ["at"], unique=False)
+    op.create_table(
         "client",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=256), nullable=False),
@@ -86,11 +111,13 @@ def upgrade() -> None:
         sa.Column("jwks_url", sa.String(length=512), nullable=True),
         sa.Column("placer_system", sa.String(length=256), nullable=True),
         sa.Column("bars", sa.Integer(), nullable=False),
+        sa.Column("cds_issuer", sa.String(length=512), nullable=True),
         sa.Column("registered_at", sa.String(length=24), nullable=False),
         sa.Column("revoked_at", sa.String(length=24), nullable=True),
         sa.CheckConstraint("bars IN (0, 1)", name=op.f("ck_client_bars")),
         sa.CheckConstraint("jwks IS NULL OR jwks_url IS NULL", name=op.f("ck_client_keys")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_client")),
+        sa.UniqueConstraint("cds_issuer", name=op.f("uq_client_cds_issuer")),
     )
     op.create_table(
         "history",
