@@ -95,8 +95,8 @@ def write(course: Course) -> None:
 
 def _uses_up_keys(course: Course) -> bool:
     """An old update by message that comes again must not undo a newer one: it is only answered as before."""
-    stored = {Became.CREATED, Became.UPDATED} if course.reading.acts else {Became.CREATED}
-    return any(one.became in stored for one in course.referral_answers())
+    done = {Became.CREATED, Became.UPDATED, Became.UNCHANGED} if course.reading.acts else {Became.CREATED}
+    return any(one.became in done for one in course.referral_answers())
 
 
 def _tell_auditors(course: Course) -> None:

@@ -5,6 +5,7 @@ Answered at once, with a message; whoever speaks BaRS is told of a failure by an
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import orjson
@@ -21,7 +22,6 @@ from referral_service.web.http import (
     STATUS,
     caller,
     client,
-    fault_response,
     fhir_base,
     fhir_response,
     incoming,
@@ -70,11 +70,28 @@ def _notice_first(issues: list[Issue]) -> list[Issue]:
 
 def _failed(asked: Asked, answer: Answer) -> Response:
     assert answer.fault is not None
-    if caller().bars:
-        return fault_response(answer.fault, answer.issues)
     note_fault(answer.fault)
-    written = writer.message_answer(asked, _told(asked), writer.outcome(answer.issues), (), is_ok=False)
-    return fhir_response(written, STATUS[answer.fault])
+    outcome = writer.outcome(answer.issues)
+    if caller().bars:
+        return fhir_response(_as_bars(outcome, answer.fault), STATUS[answer.fault])
+    return fhir_response(writer.message_answer(asked, _told(asked), outcome, (), is_ok=False), STATUS[answer.fault])
+
+
+def _as_bars(outcome: dict[str, Any], fault: FaultKind) -> dict[str, Any]:
+    """The outcome with BaRS's own code of a receiver's fault in each issue, after ours."""
+    for issue in outcome["issue"]:
+        if fault in _BARS_CODES and issue["severity"] in ("fatal", "error"):
+            issue["details"]["coding"].append({"system": _BARS_SYSTEM, "code": _BARS_CODES[fault]})
+    return outcome
+
+
+_BARS_SYSTEM = "https://fhir.nhs.uk/CodeSystem/http-error-codes"
+_BARS_CODES = {
+    FaultKind.INVALID: "REC_BAD_REQUEST",
+    FaultKind.FORBIDDEN: "REC_FORBIDDEN",
+    FaultKind.CONFLICT: "REC_CONFLICT",
+    FaultKind.BUSINESS_RULE: "REC_UNPROCESSABLE_ENTITY",
+}
 
 
 def _told(asked: Asked) -> writer.Told:

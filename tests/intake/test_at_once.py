@@ -58,6 +58,19 @@ def test_the_same_transaction_sent_at_once_is_one(app: Flask, site: Site, caller
     assert (caller.count("Patient"), caller.sums()) == (1, ledger_of(routed=1))
 
 
+def test_the_same_message_sent_at_once_is_one(app: Flask, site: Site, caller: Caller) -> None:
+    event = {"system": "http://terminology.hl7.org/CodeSystem/v2-0003", "code": "I12"}
+    header = {"resourceType": "MessageHeader", "id": "m-1", "eventCoding": event, "source": {"endpoint": "urn:ehr"}}
+
+    def act(caller: Caller, _: int) -> tuple[int, str]:
+        sent = bundle({"resource": header}, {"resource": referral(None)}, kind="message")
+        answer = caller.post("$process-message", sent)
+        return answer.status_code, str(answer.get_json(force=True)["entry"][0]["resource"]["focus"])
+
+    assert list(Counter(at_once(app, site, act)).values()) == [THREADS]
+    assert (caller.count("MessageHeader"), caller.sums()) == (1, ledger_of(routed=1))
+
+
 def test_other_referrals_at_once_are_all_stored(app: Flask, site: Site, caller: Caller) -> None:
     told = at_once(app, site, lambda one, number: one.create(referral(f"A-{number}")).status_code)
     assert (set(told), caller.sums()) == ({201}, ledger_of(routed=THREADS))
