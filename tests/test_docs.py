@@ -70,3 +70,19 @@ def test_the_steps_lead_from_discovery_to_a_card_and_what_was_made_of_it(server:
     [card] = json.loads(asked)["cards"]
     [expected] = shown("cds-hooks.md")
     assert {name: card[name] for name in expected} == expected
+
+
+@NO_CURL
+def test_the_steps_lead_from_a_file_to_the_page_of_its_referral(tmp_path: Path) -> None:
+    server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path)
+    server.start()
+    try:
+        posted, sent, given = run("attachments.md", server, tmp_path)
+        assert (given, json.loads(posted)["contentType"]) == ("%PDF-1.7 invented", "application/pdf")
+        located = [one["response"]["location"] for one in json.loads(sent)["entry"]]
+        identity = located[2].partition("ServiceRequest/")[2].partition("/")[0]
+        page = server.get(f"/referrals/{identity}").text
+        assert f'href="/referrals/{identity}/files/' in page
+        assert "<bdi>Letter</bdi>" in page
+    finally:
+        server.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,7 +13,7 @@ from werkzeug.routing import Rule
 from referral_service.access.gate import Gate
 from referral_service.app import application, site_of
 from referral_service.intake import Site
-from referral_service.policy import load_policy
+from referral_service.policy import Limits, load_policy
 from referral_service.store.engine import open_store
 from referral_service.store.migrations import upgrade
 from referral_service.web.rules import RULES
@@ -55,7 +56,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     store = open_store(f"sqlite:///{tmp_path_factory.mktemp('rules') / 'store.db'}")
     upgrade(store)
     add_users(store)
-    yield site_of(store, load_policy(), "http://localhost")
+    yield site_of(store, replace(load_policy(), limits=Limits(10_000, 10_000)), "http://localhost")
     store.close()
 
 
