@@ -86,3 +86,16 @@ def test_the_steps_lead_from_a_file_to_the_page_of_its_referral(tmp_path: Path) 
         assert "<bdi>Letter</bdi>" in page
     finally:
         server.stop()
+
+
+@NO_CURL
+def test_the_steps_play_a_rejection_and_a_fault_in_a_sandbox(tmp_path: Path) -> None:
+    server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path, {"REFERRAL_SANDBOX": "1"})
+    server.start()
+    try:
+        _, found, tried = run("sandbox.md", server, tmp_path)
+        [task] = json.loads(found)["entry"]
+        assert task["resource"]["status"] == "rejected"
+        assert tried.split() == ["503", "201"]
+    finally:
+        server.stop()
