@@ -17,6 +17,7 @@ from referral_service.fhir.package import definitions as definitions_of_codes
 from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
 from referral_service.intake.site import Site
+from referral_service.playing import Player
 from referral_service.policy import Policy, load_policy
 from referral_service.recording import Recorder
 from referral_service.reminding import Reminder
@@ -72,7 +73,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     chosen = settings or from_environment()
     store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
     check(store)
-    served = application(site_of(store, policy, chosen.public_url), gate_of(chosen))
+    served = application(site_of(store, policy, chosen.public_url, sandbox=chosen.sandbox), gate_of(chosen))
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
@@ -123,7 +124,10 @@ def work(settings: Settings, stopping: Event) -> None:
 
 
 def _work_of(store: Store, policy: Policy, settings: Settings) -> Work:
-    return Together((Teller(store, policy, settings, now), Reminder(store, policy, now)))
+    usual: tuple[Work, ...] = (Teller(store, policy, settings, now), Reminder(store, policy, now))
+    if not settings.sandbox:
+        return Together(usual)
+    return Together((*usual, Player(site_of(store, policy, settings.public_url, sandbox=True), now)))
 
 
 def remark_on_alerts(settings: Settings) -> str | None:
@@ -137,7 +141,7 @@ def remark_on_alerts(settings: Settings) -> str | None:
     return " ".join(remarks) or None
 
 
-def site_of(store: Store, policy: Policy, public_url: str) -> Site:
+def site_of(store: Store, policy: Policy, public_url: str, *, sandbox: bool = False) -> Site:
     """One running service: its store and policy beside the vocabulary that ships with it."""
     return Site(
         store=store,
@@ -146,6 +150,7 @@ def site_of(store: Store, policy: Policy, public_url: str) -> Site:
         code_versions=code_versions(),
         public_url=public_url,
         package_version=version("referral-service"),
+        sandbox=sandbox,
     )
 
 
@@ -154,6 +159,7 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     reconsider_all(site, datetime.now(UTC))
     app = Flask("referral_service.web")
     app.extensions["site"] = site
+    app.jinja_env.globals["is_sandbox"] = site.sandbox
     app.extensions["gate"] = gate
     app.extensions["limiter"] = Limiter(site.store, site.policy.limits)
     app.url_map.strict_slashes = False

@@ -39,6 +39,7 @@ def run_demo(port: int, directory: Path | None, *, asks: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         os.environ |= {
             "REFERRAL_AUTH": "smart" if asks else "none",
+            "REFERRAL_SANDBOX": "1",
             "REFERRAL_HOST": "127.0.0.1",
             "REFERRAL_PORT": str(port),
             "REFERRAL_DATABASE_URL": f"sqlite:///{folder / 'referral-service.db'}",

@@ -20,7 +20,8 @@ SECRET_LENGTH = 32
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 KNOWN = frozenset(
     {
-        *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "OUTBOUND", "SECRET_KEY"),
+        *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "SANDBOX", "OUTBOUND"),
+        "SECRET_KEY",
         *("ISSUER", "ISSUER_JWKS", "ISSUER_AUDIENCE"),
         *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SENDER"),
         *("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ROLE_CLAIM", "USER_PASSWORD"),
@@ -70,6 +71,7 @@ class Settings:
     public_url: str
     auth: str
     demo: bool
+    sandbox: bool = False
     outbound: frozenset[str] = frozenset()
     mail: Mail | None = None
     secret_key: str = field(default="", repr=False)
@@ -93,7 +95,8 @@ def from_environment(environment: Mapping[str, str] | None = None, *, serves: bo
         port=port,
         public_url=_url(values.get("PUBLIC_URL", f"http://{shown}:{port}")),
         auth=values.get("AUTH", "smart"),
-        demo=_switch(values.get("DEMO", "0")),
+        demo=_switch("DEMO", values),
+        sandbox=_switch("SANDBOX", values),
         outbound=frozenset(map(_origin, values.get("OUTBOUND", "").split())),
         mail=_mail(values),
         secret_key=values.get("SECRET_KEY", ""),
@@ -133,9 +136,10 @@ def _port(key: str, value: str) -> int:
     return int(value)
 
 
-def _switch(value: str) -> bool:
+def _switch(key: str, values: Mapping[str, str]) -> bool:
+    value = values.get(key, "0")
     if value not in ("0", "1"):
-        raise SettingsError("REFERRAL_DEMO is 0 or 1")
+        raise SettingsError(f"{PREFIX}{key} is 0 or 1")
     return value == "1"
 
 

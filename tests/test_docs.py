@@ -70,3 +70,32 @@ def test_the_steps_lead_from_discovery_to_a_card_and_what_was_made_of_it(server:
     [card] = json.loads(asked)["cards"]
     [expected] = shown("cds-hooks.md")
     assert {name: card[name] for name in expected} == expected
+
+
+@NO_CURL
+def test_the_steps_lead_from_a_file_to_the_page_of_its_referral(tmp_path: Path) -> None:
+    server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path)
+    server.start()
+    try:
+        posted, sent, given = run("attachments.md", server, tmp_path)
+        assert (given, json.loads(posted)["contentType"]) == ("%PDF-1.7 invented", "application/pdf")
+        located = [one["response"]["location"] for one in json.loads(sent)["entry"]]
+        identity = located[2].partition("ServiceRequest/")[2].partition("/")[0]
+        page = server.get(f"/referrals/{identity}").text
+        assert f'href="/referrals/{identity}/files/' in page
+        assert "<bdi>Letter</bdi>" in page
+    finally:
+        server.stop()
+
+
+@NO_CURL
+def test_the_steps_play_a_rejection_and_a_fault_in_a_sandbox(tmp_path: Path) -> None:
+    server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path, {"REFERRAL_SANDBOX": "1"})
+    server.start()
+    try:
+        _, found, tried = run("sandbox.md", server, tmp_path)
+        [task] = json.loads(found)["entry"]
+        assert task["resource"]["status"] == "rejected"
+        assert tried.split() == ["503", "201"]
+    finally:
+        server.stop()

@@ -45,6 +45,7 @@ INWARD = {
     "web": {"worker", "telling", "app", "cli"},
     "worker": {"fhir", "intake", "web", "telling", "reminding", "app", "cli"},
     "reminding": {"web", "telling", "app", "cli"},
+    "playing": {"web", "telling", "reminding", "app", "cli"},
     "recording": {"intake", "access", "web", "worker", "telling", "app", "cli"},
     "sealing": {"intake", "access", "web", "worker", "telling", "app", "cli"},
     "telling": {"fhir", "intake", "web", "app", "cli"},

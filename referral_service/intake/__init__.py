@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from referral_service.fhir.bundle import Envelope
-from referral_service.intake import finish
+from referral_service.intake import finish, sandbox
 from referral_service.intake.conditions import apply_conditions
 from referral_service.intake.course import Course, begin
 from referral_service.intake.draft import SUPPORTING, Draft
@@ -62,6 +62,8 @@ def _receive(site: Site, incoming: Incoming, reading: Reading) -> Received:
             return Received((), failed(FaultKind.INVALID, *reading.faults))
         return Received((), refuse(site, incoming, reading))
     is_atomic = reading.envelope.bundle_type in (None, "transaction", "message")
+    if site.sandbox:
+        sandbox.meet(site, incoming, reading.envelope)
     try:
         received, draft = again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic))
     except _TransactionFailedError as failure:
@@ -107,6 +109,8 @@ def _take(site: Site, incoming: Incoming, reading: Reading, is_atomic: bool) -> 
         answers = [course.answers[place] for place in sorted(course.answers)]
         if is_atomic and any(is_failed(answer) for answer in answers):
             raise _TransactionFailedError(course)
+        if site.sandbox:
+            sandbox.stage(course)
         finish.write(course)
         return Received(tuple(answers)), course.draft
 

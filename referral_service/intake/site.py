@@ -30,6 +30,8 @@ class Site:
     code_versions: Mapping[str, str]
     public_url: str
     package_version: str
+    sandbox: bool = False
+    """Whether it plays what referrals ask of a sandbox."""
 
     @property
     def host(self) -> str:

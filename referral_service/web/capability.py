@@ -35,11 +35,16 @@ _OPERATIONS = {
 
 @blueprint.get("/metadata")
 def metadata() -> Response:
-    return fhir_response(_statement(fhir_base(), site().package_version, token_address() if gate().asks else None))
+    return fhir_response(
+        _statement(fhir_base(), site().package_version, token_address() if gate().asks else None, site().sandbox)
+    )
 
 
 @cache
-def _statement(base: str, package: str, token: str | None) -> dict[str, Any]:
+def _statement(base: str, package: str, token: str | None, is_sandbox: bool) -> dict[str, Any]:
+    description = "Checks, codes and routes referrals for dystonia."
+    if is_sandbox:
+        description += " A sandbox: nothing here is of a real patient."
     return typed(
         {
             "resourceType": "CapabilityStatement",
@@ -47,7 +52,7 @@ def _statement(base: str, package: str, token: str | None) -> dict[str, Any]:
             "date": "2026-11-23",
             "kind": "instance",
             "software": {"name": "Referral service for dystonia", "version": package},
-            "implementation": {"description": "Checks, codes and routes referrals for dystonia.", "url": base},
+            "implementation": {"description": description, "url": base},
             "fhirVersion": "4.0.1",
             "format": ["json", FHIR_JSON],
             "patchFormat": [JSON_PATCH],

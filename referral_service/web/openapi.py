@@ -86,11 +86,13 @@ _HOOKS: dict[str, Schema] = {
 def describe() -> Response:
     """This description."""
     paths: dict[str, dict[str, Any]] = {}
-    for route in current_app.url_map.iter_rules():
+    # A route of one type goes before that of any type, as it does when it is called.
+    for route in sorted(current_app.url_map.iter_rules(), key=lambda one: "<any(" in one.rule):
         if _is_for_systems(route):
             for path, fixed, parameters in _addresses(route):
                 for method in sorted(set(_METHODS) & (route.methods or set())):
-                    paths.setdefault(path, {})[method.lower()] = _operation(route, method, fixed, parameters)
+                    operation = _operation(route, method, fixed, parameters)
+                    paths.setdefault(path, {}).setdefault(method.lower(), operation)
     return jsonify(
         {
             "openapi": "3.0.3",

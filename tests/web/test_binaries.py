@@ -142,7 +142,7 @@ FAULTY: dict[str, tuple[Resource, list[tuple[str, str]]]] = {
         [("invalid-value", "Binary.data")],
     ),
     "no type": ({"resourceType": "Binary", "data": "QQ=="}, [("missing-element", "Binary.contentType")]),
-    "another resource": (patient(), [("wrong-type", "Patient")]),
+    "another resource": (patient(), [("wrong-resource-type", "Patient")]),
 }
 
 

@@ -30,6 +30,7 @@ from referral_service.store.tables.kept import (
 )
 from referral_service.store.tables.limits import quota
 from referral_service.store.tables.people import person, session
+from referral_service.store.tables.sandbox import scene
 from referral_service.store.tables.systems import access_token, assertion_jti, client
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "received",
     "request_key",
     "resource",
+    "scene",
     "service_request",
     "session",
     "status_change",

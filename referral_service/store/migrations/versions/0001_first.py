@@ -197,6 +197,21 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_resource_type_last_updated_id"), "resource", ["type", "last_updated", "id"], unique=False)
     op.create_table(
+        "scene",
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=512), nullable=False),
+        sa.Column("referral_id", sa.String(length=36), nullable=False),
+        sa.Column("scenario", sa.String(length=16), nullable=False),
+        sa.Column("task_id", sa.String(length=36), nullable=True),
+        sa.Column("due", sa.String(length=24), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "scenario IN ('accepted', 'on-hold', 'rejected', 'slow', 'error')", name=op.f("ck_scene_scenario")
+        ),
+        sa.PrimaryKeyConstraint("client", "name", "referral_id", name=op.f("pk_scene")),
+    )
+    op.create_index(op.f("ix_scene_due"), "scene", ["due"], unique=False)
+    op.create_table(
         "token",
         sa.Column("owner", sa.String(length=36), nullable=False),
         sa.Column("param", sa.String(length=16), nullable=False),
