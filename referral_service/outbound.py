@@ -167,18 +167,15 @@ def _answer(
     method: str, address: str, body: bytes | None, headers: Mapping[str, str], limits: Limits, adapter: HTTPAdapter
 ) -> Reply:
     until = time.monotonic() + limits.whole
+    sent = {"Accept-Encoding": "identity", **headers}
     with _told_plainly(), _session(adapter) as session:
-        answer = session.request(
-            method,
-            address,
-            data=body,
-            headers={"Accept-Encoding": "identity", **headers},
-            timeout=(limits.connect, limits.read),
-            allow_redirects=False,
-            stream=True,
+        timeout = (limits.connect, limits.read)
+        asked = session.request(
+            method, address, data=body, headers=sent, timeout=timeout, allow_redirects=False, stream=True
         )
-        named = {name.lower(): value for name, value in answer.headers.items()}
-        return Reply(answer.status_code, _body(answer, until, limits.max_bytes), named)
+        with asked as answer:
+            named = {name.lower(): value for name, value in answer.headers.items()}
+            return Reply(answer.status_code, _body(answer, until, limits.max_bytes), named)
 
 
 class _Line:

@@ -173,7 +173,7 @@ class Draft:
             state, referral_id, notice = self.taken
             taking = self.incoming.taking
             take_ledger(connection, taking.received_id, taking.position, state, referral_id, notice)
-        if tables.notice in self.rows:
+        if tables.notice in self.rows or tables.ehr_fetch in self.rows:
             ring(connection)
 
 

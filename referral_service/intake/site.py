@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from referral_service.coding.concepts import Vocabulary
+from referral_service.ehr.reading import Ehrs
 from referral_service.fhir.audit import Access
 from referral_service.fhir.bundle import Resource
 from referral_service.issues import FaultKind, Issue
@@ -21,7 +22,10 @@ from referral_service.worklist import Actor
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One running service. ``code_versions`` gives the release of each ICD-10 system that codes are stated in."""
+    """One running service. ``code_versions`` gives the release of each ICD-10 system that codes are stated in.
+
+    ``ehrs`` are those that are asked at the door; None where nobody is, as for a preview.
+    """
 
     store: Store
     policy: Policy
@@ -29,6 +33,7 @@ class Site:
     code_versions: Mapping[str, str]
     public_url: str
     package_version: str
+    ehrs: Ehrs | None = None
 
     @property
     def host(self) -> str:

@@ -65,9 +65,7 @@ def test_an_assertion_says_who_calls_whom_for_less_than_five_minutes_and_is_neve
     made: ECKey | RSAKey,
 ) -> None:
     key = read_own_key(pem(made))
-    tokens = [
-        jwt.decode(key.assertion("referrals", TOKEN_URL, AT), made, algorithms=[key.algorithm]) for _ in range(2)
-    ]
+    tokens = [jwt.decode(key.assertion("referrals", TOKEN_URL, AT), made, algorithms=[key.algorithm]) for _ in range(2)]
     first, second = (token.claims for token in tokens)
     assert tokens[0].header == {"alg": key.algorithm, "kid": key.kid, "typ": "JWT"}
     assert {name: first[name] for name in ("iss", "sub", "aud", "iat")} == {

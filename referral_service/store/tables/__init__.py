@@ -11,6 +11,7 @@ from __future__ import annotations
 from referral_service.store.tables.audit import audit_entity, audit_event, audit_seal
 from referral_service.store.tables.columns import metadata
 from referral_service.store.tables.done import alert, correction, notice, status_change
+from referral_service.store.tables.fetches import ehr_fetch
 from referral_service.store.tables.kept import (
     LIST_ASSIGNEES,
     LIST_FILTERS,
@@ -43,6 +44,7 @@ __all__ = [
     "audit_seal",
     "client",
     "correction",
+    "ehr_fetch",
     "history",
     "ledger",
     "list_index",
