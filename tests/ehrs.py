@@ -34,7 +34,7 @@ def resource(content: dict[str, Any], content_type: str = FHIR) -> Handler:
 @dataclass
 class Ehr:
     """``records`` answers by path below the base; whatever is not there is 404. ``log_in`` is whether it asks for a
-    token, ``gone`` keeps who hangs from ending the test.
+    token, ``released`` lets go of whoever hangs, ``own`` is the key that it holds the client's assertions to.
 
     ``refusals`` tell why an assertion was not taken, ``paths`` what was asked for, with tokens and without.
     """
@@ -52,6 +52,7 @@ class Ehr:
     released: Event = field(default_factory=Event)
     always: Handler | None = None
     at_token: Handler | None = None
+    own: dict[str, Any] = field(default_factory=OWN.published)
 
     @property
     def origin(self) -> str:
@@ -133,10 +134,10 @@ class Ehr:
         assert set(form) == {"grant_type", "scope", "client_assertion_type", "client_assertion"}
         assert form["grant_type"] == "client_credentials"
         assert form["client_assertion_type"] == ASSERTION_TYPE
-        key = ECKey.import_key({name: OWN.published()[name] for name in ("kty", "crv", "x", "y")})
+        key = ECKey.import_key({name: self.own[name] for name in ("kty", "crv", "x", "y")})
         token = jwt.decode(form["client_assertion"], key, algorithms=["ES384"])
         claims, at = token.claims, time.time()
-        assert token.header == {"alg": "ES384", "kid": OWN.kid, "typ": "JWT"}
+        assert token.header == {"alg": "ES384", "kid": self.own["kid"], "typ": "JWT"}
         assert claims["iss"] == claims["sub"] == CLIENT_ID
         assert claims["aud"] == self.token_url
         assert at < claims["exp"] <= at + 300
