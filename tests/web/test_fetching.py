@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
-from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -17,18 +16,14 @@ from referral_service.access.keys import read_key_set
 from referral_service.app import application
 from referral_service.fetching import Fetcher
 from referral_service.intake import Site
-from referral_service.referral import Queue
 from referral_service.store import fetches
 from referral_service.worker import now
-from referral_service.worklist import Role
-from tests.callers import Doors, person, placer
+from tests.callers import Doors, placer
 from tests.ehrs import OWN, Ehr, ehrs
 from tests.receivers import status
 from tests.shapes import CHILD_BORN, patient, referral
 from tests.systems import System
-
-LEAD = person("lea", Role.LEAD, *Queue)
-SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+from tests.web.signing import KEY, add_users, form, sign_in
 
 
 @pytest.fixture
@@ -49,16 +44,27 @@ def sent(doors: Doors) -> str:
     return str(answer.json["id"])
 
 
-def shown(doors: Doors, identity: str) -> str:
-    answer: Any = doors.of(LEAD).http.get(f"/referrals/{identity}")
+@pytest.fixture
+def lead(site: Site) -> FlaskClient:
+    add_users(site.store)
+    return browser(site, "lead")
+
+
+def browser(site: Site, user: str) -> FlaskClient:
+    opened = application(site, Gate(asks=True, secret_key=KEY)).test_client()
+    sign_in(opened, user)
+    return opened
+
+
+def shown(lead: FlaskClient, identity: str) -> str:
+    answer = lead.get(f"/referrals/{identity}")
     assert answer.status_code == 200
     found = re.search(r'<section class="panel" aria-labelledby="awaited">.*?</section>', answer.text, re.S)
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", found[0])).split()) if found else ""
 
 
-def press(doors: Doors, identity: str) -> int:
-    answer: Any = doors.of(LEAD).http.open(f"/referrals/{identity}/ask-again", method="POST", headers=SAME_ORIGIN)
-    return int(answer.status_code)
+def press(client: FlaskClient, identity: str) -> int:
+    return form(client, f"/referrals/{identity}/ask-again", page="/account").status_code
 
 
 def works(doors: Doors, ehr: Ehr) -> None:
@@ -67,51 +73,62 @@ def works(doors: Doors, ehr: Ehr) -> None:
         pass
 
 
-def test_it_says_what_is_awaited_from_where_when_it_was_tried_and_what_came_of_it(doors: Doors, ehr: Ehr) -> None:
-    words = shown(doors, sent(doors))
+def test_it_says_what_is_awaited_from_where_when_it_was_tried_and_what_came_of_it(
+    doors: Doors, ehr: Ehr, lead: FlaskClient
+) -> None:
+    words = shown(lead, sent(doors))
     assert re.fullmatch(
-        rf"Waiting for the sender’s EHR The patient's record is awaited from 127.0.0.1:{ehr.port} ; last tried .+ : "
+        rf"Waiting for the sender.s EHR The patient's record is awaited from 127.0.0.1:{ehr.port} ; last tried .+ : "
         r"it does not know the record. "
         r"It is asked again by itself, and the referral decided again with what it says. Try again now",
         words,
     ), words
 
 
-def test_the_button_has_it_asked_at_once_and_what_comes_is_no_longer_awaited(doors: Doors, ehr: Ehr) -> None:
+def test_the_button_has_it_asked_at_once_and_what_comes_is_no_longer_awaited(
+    doors: Doors, ehr: Ehr, lead: FlaskClient
+) -> None:
     identity = sent(doors)
     ehr.holds(patient(CHILD_BORN, id="77"))
-    assert press(doors, identity) == 303
+    assert press(lead, identity) == 303
     works(doors, ehr)
-    assert shown(doors, identity) == ""
+    assert shown(lead, identity) == ""
     assert doors.of(placer("ehr-a")).queue_of(identity) == "pediatric-neuromotor"
 
 
-def test_what_was_given_up_can_be_asked_for_again(doors: Doors, ehr: Ehr) -> None:
+def test_what_was_given_up_can_be_asked_for_again(doors: Doors, ehr: Ehr, lead: FlaskClient) -> None:
     ehr.records["Patient/77"] = status(410)
     identity = sent(doors)
-    assert "It is not asked again by itself, for it would say the same. Try again now" in shown(doors, identity)
-    works(doors, ehr)
+    assert "It is not asked again by itself, for it would say the same. Try again now" in shown(lead, identity)
     ehr.holds(patient(CHILD_BORN, id="77"))
-    assert press(doors, identity) == 303
     works(doors, ehr)
-    assert shown(doors, identity) == ""
+    assert doors.of(placer("ehr-a")).queue_of(identity) == "intake-review"
+    assert press(lead, identity) == 303
+    works(doors, ehr)
+    assert shown(lead, identity) == ""
+    assert doors.of(placer("ehr-a")).queue_of(identity) == "pediatric-neuromotor"
 
 
-def test_what_came_is_not_asked_for_again_by_pressing(doors: Doors, ehr: Ehr) -> None:
-    ehr.holds(patient(CHILD_BORN, id="77"))
+def test_what_came_is_not_asked_for_again_by_pressing(doors: Doors, ehr: Ehr, lead: FlaskClient) -> None:
     identity = sent(doors)
+    ehr.holds(patient(CHILD_BORN, id="77"))
+    press(lead, identity)
+    works(doors, ehr)
     asked = ehr.calls
-    assert press(doors, identity) == 303
+    assert press(lead, identity) == 303
     works(doors, ehr)
     with doors.site.store.reading() as connection:
-        assert (fetches.of_referral(connection, identity), ehr.calls) == ([], asked)
+        [row] = fetches.of_referral(connection, identity)
+    assert (row["ended"], ehr.calls) == ("fetched", asked)
 
 
-def test_a_person_who_does_not_see_the_queue_cannot_have_it_asked(doors: Doors) -> None:
+def test_a_person_who_does_not_see_the_queue_cannot_have_it_asked(
+    doors: Doors, ehr: Ehr, lead: FlaskClient, site: Site
+) -> None:
+    ehr.holds(patient(CHILD_BORN, id="77"))
     identity = sent(doors)
-    other = person("cora", Role.COORDINATOR, Queue.ADULT)
-    answer: Any = doors.of(other).http.open(f"/referrals/{identity}/ask-again", method="POST", headers=SAME_ORIGIN)
-    assert answer.status_code == 404
+    assert press(lead, identity) == 303
+    assert press(browser(site, "coordinator"), identity) == 404
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
