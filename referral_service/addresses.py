@@ -43,3 +43,11 @@ def is_public(number: str) -> bool:
         if hides or any(address in network for network in _TRANSLATED):
             return False
     return address.is_global and not address.is_multicast
+
+
+def is_named_private(host: str) -> bool:
+    """Whether a host is surely none of the open internet, by its name alone; where others lead is seen when called."""
+    try:
+        return not is_public(host)
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))

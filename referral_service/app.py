@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from threading import Event, Thread, main_thread
@@ -12,7 +13,10 @@ from flask import Flask
 from referral_service.access.gate import OPEN, Gate
 from referral_service.access.issuer import ALGORITHMS, Issuer
 from referral_service.access.key_sets import KeySets
+from referral_service.access.own_key import OwnKey, own_key_beside, read_own_key
 from referral_service.access.secret import key_beside
+from referral_service.ehr.reading import Ehrs
+from referral_service.fetching import Fetcher
 from referral_service.fhir.package import definitions as definitions_of_codes
 from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
@@ -38,6 +42,7 @@ from referral_service.web import (
     definitions,
     entering,
     faults,
+    fetching,
     guard,
     health,
     hooks,
@@ -48,6 +53,7 @@ from referral_service.web import (
     openid,
     operations,
     overview,
+    own_keys,
     pages,
     reading,
     searching,
@@ -73,12 +79,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     chosen = settings or from_environment()
     store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
     check(store)
-    served = application(site_of(store, policy, chosen.public_url, sandbox=chosen.sandbox), gate_of(chosen))
+    gate = gate_of(chosen)
+    ehrs = _ehrs_of(chosen, gate.own_key)
+    site = site_of(store, policy, chosen.public_url, sandbox=chosen.sandbox)
+    served = application(replace(site, ehrs=ehrs), gate)
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
         start_thread(store, _work_of(store, policy, chosen))
         start_thread(store, Sealer(store, now))
+        start_thread(store, Fetcher(site, ehrs, now))
     return served
 
 
@@ -90,7 +100,27 @@ def gate_of(settings: Settings) -> Gate:
         key = settings.secret_key or key_beside(sqlite_file(settings.database_url))
     except ValueError as problem:
         raise SettingsError(f"REFERRAL_SECRET_KEY is not set, and {problem}") from problem
-    return Gate(True, key, KeySets(settings.outbound), _issuer_of(settings), openid=settings.openid)
+    key_sets, own_key = KeySets(settings.outbound), own_key_of(settings)
+    return Gate(True, key, key_sets, _issuer_of(settings), openid=settings.openid, own_key=own_key)
+
+
+def own_key_of(settings: Settings) -> OwnKey | None:
+    """What this service signs with at EHRs; None on PostgreSQL when none is given. Raises :class:`SettingsError`."""
+    try:
+        if settings.client_key:
+            return read_own_key(settings.client_key)
+        is_file = settings.database_url.startswith("sqlite")
+        return own_key_beside(sqlite_file(settings.database_url)) if is_file else None
+    except ValueError as problem:
+        raise SettingsError(f"REFERRAL_CLIENT_KEY cannot be used: {problem}") from problem
+
+
+def _ehrs_of(settings: Settings, own_key: OwnKey | None) -> Ehrs:
+    def sign(client_id: str, audience: str) -> str:
+        assert own_key is not None
+        return own_key.assertion(client_id, audience, now())
+
+    return Ehrs(settings.outbound, sign if own_key is not None else None)
 
 
 def _issuer_of(settings: Settings) -> Issuer | None:
@@ -116,10 +146,13 @@ def work(settings: Settings, stopping: Event) -> None:
     check_ways(policy, settings)
     if not policy.alerts.contacts:
         log.warning(NO_CONTACT)
-    sealing = Thread(target=run, args=(store, Sealer(store, now), stopping), name="sealing")
-    sealing.start()
+    fetcher = Fetcher(site_of(store, policy, settings.public_url), _ehrs_of(settings, own_key_of(settings)), now)
+    beside = [Thread(target=run, args=(store, work, stopping)) for work in (Sealer(store, now), fetcher)]
+    for thread in beside:
+        thread.start()
     run(store, _work_of(store, policy, settings), stopping)
-    sealing.join()
+    for thread in beside:
+        thread.join()
     store.close()
 
 
@@ -173,7 +206,7 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     doors = (submitting, binaries, messages, moving, operations, searching, reading, auditor, definitions)
     described = (capability, openapi, token, hooks, health)
     rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, trail, signing, openid)
-    for room in (*doors, *described, *rooms):
+    for room in (*doors, own_keys, *described, *rooms, fetching):
         app.register_blueprint(room.blueprint)
     return app
 

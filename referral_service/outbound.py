@@ -10,35 +10,45 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPSConnectionPool
-from urllib3.connection import HTTPSConnection
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as BodyTimeout
 from urllib3.util.connection import create_connection
 
 from referral_service.addresses import is_public, origin
 
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 10.0
-WHOLE_SECONDS = 20.0
-"""From the first byte asked for to the last one read of the answer's body."""
-
-GET_SECONDS = 3.0
-"""For all of a GET, finding the address and the handshake too."""
-
-MAX_BYTES = 64 * 1024
 _CHUNK = 16 * 1024
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it logs whole addresses, whose paths can hold anything
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds to connect, between two pieces of the answer, and for the whole call with all that belongs to it; and
+    how large the answer's body may be."""
+
+    connect: float = 5.0
+    read: float = 10.0
+    whole: float = 20.0
+    max_bytes: int = 64 * 1024
+
+    def within(self, seconds: float) -> Limits:
+        """No longer than ``seconds``."""
+        return Limits(min(self.connect, seconds), min(self.read, seconds), min(self.whole, seconds), self.max_bytes)
+
+
+TELLING = Limits()
+READING = Limits(connect=3.0, read=3.0, whole=3.0)
 
 
 class NotAllowed(ValueError):
@@ -62,112 +72,178 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
-class _SystemTrust(HTTPAdapter):
-    """Trusts the authorities that the machine trusts (and those in ``SSL_CERT_FILE``), as mail does."""
-
-    def init_poolmanager(self, *positional: Any, **named: Any) -> None:
-        super().init_poolmanager(*positional, **named, ssl_context=ssl.create_default_context())
-
-
 class Outbound:
-    """A session that calls ``allowed`` origins and no others."""
+    """Calls ``allowed`` origins and no others.
 
-    def __init__(self, allowed: frozenset[str], max_bytes: int = MAX_BYTES) -> None:
+    Those that stand in ``private`` too may lie anywhere and be plain http; the others are https at addresses of the
+    open internet. By default all that is allowed may.
+    """
+
+    def __init__(
+        self, allowed: frozenset[str], limits: Limits = TELLING, *, private: frozenset[str] | None = None
+    ) -> None:
         self._allowed = allowed
-        self._max_bytes = max_bytes
+        self._limits = limits
+        self._private = allowed if private is None else private
 
     def check(self, address: str) -> None:
         """Raises :class:`NotAllowed`, also for what is no address."""
-        try:
-            found = origin(address)
-        except ValueError as problem:
-            raise NotAllowed("no http or https address") from problem
+        self._origin(address)
+
+    def get(self, address: str, headers: Mapping[str, str], within: float | None = None) -> Reply:
+        """As :meth:`post`; ``within`` is how many seconds are left, when that is less than the limits allow."""
+        return self._call("GET", address, None, headers, within)
+
+    def post(self, address: str, body: bytes, headers: Mapping[str, str], within: float | None = None) -> Reply:
+        """Raises :class:`NotAllowed`, or :class:`OutboundError` when no whole answer came in time."""
+        return self._call("POST", address, body, headers, within)
+
+    def _origin(self, address: str) -> str:
+        found = _origin_of(address)
         if found not in self._allowed:
             raise NotAllowed("its scheme, host and port are not listed")
+        if found not in self._private and not found.startswith("https:"):
+            raise NotAllowed("no https address")
+        return found
 
-    def post(self, address: str, body: bytes, headers: Mapping[str, str]) -> Reply:
-        """Raises :class:`NotAllowed`, or :class:`OutboundError` when no whole answer came in time."""
-        self.check(address)
-        began = time.monotonic()
-        with _told_plainly(), _session(_SystemTrust()) as session:
-            answer = session.post(
-                address,
-                data=body,
-                headers={"Accept-Encoding": "identity", **headers},
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                allow_redirects=False,
-                stream=True,
-            )
-            return Reply(answer.status_code, _body(answer, began + WHOLE_SECONDS, self._max_bytes))
-
-
-class _PublicConnection(HTTPSConnection):
-    """Goes to addresses of the open internet only, and to the very one that was looked at."""
-
-    def _new_conn(self) -> socket.socket:
-        found = [item[4][0] for item in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)]
-        if not found or not all(is_public(str(number)) for number in found):
-            raise NotAllowed("it leads to a private address")
-        return create_connection((str(found[0]), self.port), self.timeout, socket_options=self.socket_options)
-
-
-class _PublicPool(HTTPSConnectionPool):
-    ConnectionCls = _PublicConnection
-
-
-class _PublicOnly(_SystemTrust):
-    def init_poolmanager(self, *positional: Any, **named: Any) -> None:
-        super().init_poolmanager(*positional, **named)
-        self.poolmanager.pool_classes_by_scheme = {"https": _PublicPool}
+    def _call(
+        self, method: str, address: str, body: bytes | None, headers: Mapping[str, str], within: float | None
+    ) -> Reply:
+        anywhere = self._origin(address) in self._private
+        limits = self._limits if within is None else self._limits.within(within)
+        return _call(method, address, body, headers, limits, anywhere=anywhere)
 
 
 class Reader:
     """Fetches what others publish over https; from private addresses only at the ``allowed`` origins."""
 
-    def __init__(self, allowed: frozenset[str] = frozenset(), max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, allowed: frozenset[str] = frozenset(), limits: Limits = READING) -> None:
         self._allowed = allowed
-        self._max_bytes = max_bytes
+        self._limits = limits
 
     def get(self, address: str, accept: str) -> Reply:
-        """Raises :class:`NotAllowed`, or :class:`OutboundError` when no whole answer came in :data:`GET_SECONDS`."""
-        try:
-            found = origin(address)
-        except ValueError as problem:
-            raise NotAllowed("no https address") from problem
+        """Raises :class:`NotAllowed`, or :class:`OutboundError` when no whole answer came in time."""
+        found = _origin_of(address)
         if not found.startswith("https:"):
             raise NotAllowed("no https address")
-        adapter = _SystemTrust() if found in self._allowed else _PublicOnly()
-        return _within(GET_SECONDS, lambda: self._get(address, accept, adapter))
-
-    def _get(self, address: str, accept: str, adapter: HTTPAdapter) -> Reply:
-        until = time.monotonic() + GET_SECONDS
-        with _told_plainly(), _session(adapter) as session:
-            answer = session.get(
-                address,
-                headers={"Accept": accept, "Accept-Encoding": "identity"},
-                timeout=GET_SECONDS,
-                allow_redirects=False,
-                stream=True,
-            )
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            return Reply(answer.status_code, _body(answer, until, self._max_bytes), headers)
+        return _call("GET", address, None, {"Accept": accept}, self._limits, anywhere=found in self._allowed)
 
 
-def _within(seconds: float, fetch: Callable[[], Reply]) -> Reply:
-    """What is fetched, unless it takes longer: who drips headers, or names slowly, is not waited for."""
-    future: Future[Reply] = Future()
+def _origin_of(address: str) -> str:
+    try:
+        return origin(address)
+    except ValueError as problem:
+        raise NotAllowed("no https address") from problem
+
+
+def _call(
+    method: str, address: str, body: bytes | None, headers: Mapping[str, str], limits: Limits, *, anywhere: bool
+) -> Reply:
+    """One call; ``anywhere`` is whether it may lead to a private address. Ended from outside when its time is over.
+
+    Whoever drips headers, or names slowly, is not waited for.
+    """
+    if limits.whole <= 0:
+        raise OutboundError("timeout")
+    line, future = _Line(), Future[Reply]()
 
     def run() -> None:
         try:
-            future.set_result(fetch())
-        except Exception as problem:
+            future.set_result(_answer(method, address, body, headers, limits, _Adapter(line, anywhere)))
+        except BaseException as problem:
             future.set_exception(problem)
+        finally:
+            line.end()
 
     Thread(target=run, daemon=True).start()
     try:
-        return future.result(timeout=seconds)
+        return future.result(timeout=limits.whole)
     except TimeoutError as problem:
+        line.end()
         raise OutboundError("timeout") from problem
+
+
+def _answer(
+    method: str, address: str, body: bytes | None, headers: Mapping[str, str], limits: Limits, adapter: HTTPAdapter
+) -> Reply:
+    until = time.monotonic() + limits.whole
+    sent = {"Accept-Encoding": "identity", **headers}
+    with _told_plainly(), _session(adapter) as session:
+        timeout = (limits.connect, limits.read)
+        asked = session.request(
+            method, address, data=body, headers=sent, timeout=timeout, allow_redirects=False, stream=True
+        )
+        with asked as answer:
+            named = {name.lower(): value for name, value in answer.headers.items()}
+            return Reply(answer.status_code, _body(answer, until, limits.max_bytes), named)
+
+
+class _Line:
+    """The sockets of one call, so that it can be ended by somebody else than who waits for the answer."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._handles: list[socket.socket] = []
+        self._has_ended = False
+
+    def opened(self, connected: socket.socket) -> socket.socket:
+        """Holds a handle of its own: the one given goes over to TLS, and is no longer good then."""
+        with self._lock:
+            if self._has_ended:
+                connected.close()
+                raise OutboundError("timeout")
+            self._handles.append(connected.dup())
+        return connected
+
+    def end(self) -> None:
+        with self._lock:
+            self._has_ended = True
+            handles, self._handles = self._handles, []
+        for handle in handles:
+            with suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
+            handle.close()
+
+
+class _Adapter(HTTPAdapter):
+    """Trusts the authorities that the machine trusts (and those in ``SSL_CERT_FILE``), as mail does."""
+
+    def __init__(self, line: _Line, anywhere: bool) -> None:
+        self._pools = _pools(line, anywhere)
+        super().__init__()
+
+    def init_poolmanager(self, *positional: Any, **named: Any) -> None:
+        super().init_poolmanager(*positional, **named, ssl_context=ssl.create_default_context())
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+
+def _pools(line: _Line, anywhere: bool) -> dict[str, type[HTTPConnectionPool]]:
+    """Connections that ``line`` holds the sockets of."""
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return line.opened(super()._new_conn() if anywhere else _public_socket(self))
+
+    class Secure(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return line.opened(super()._new_conn() if anywhere else _public_socket(self))
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+def _public_socket(connection: HTTPConnection) -> socket.socket:
+    """To addresses of the open internet only, and to the very one that was looked at."""
+    found = [item[4][0] for item in socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)]
+    if not found or not all(is_public(str(number)) for number in found):
+        raise NotAllowed("it leads to a private address")
+    at = (str(found[0]), connection.port)
+    return create_connection(at, connection.timeout, socket_options=connection.socket_options)
 
 
 @contextmanager
@@ -199,4 +275,5 @@ def _session(adapter: HTTPAdapter) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     session.mount("https://", adapter)
+    session.mount("http://", adapter)
     return session

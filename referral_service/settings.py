@@ -21,7 +21,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 KNOWN = frozenset(
     {
         *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "SANDBOX", "OUTBOUND"),
-        "SECRET_KEY",
+        *("SECRET_KEY", "CLIENT_KEY"),
         *("ISSUER", "ISSUER_JWKS", "ISSUER_AUDIENCE"),
         *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SENDER"),
         *("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ROLE_CLAIM", "USER_PASSWORD"),
@@ -75,6 +75,7 @@ class Settings:
     outbound: frozenset[str] = frozenset()
     mail: Mail | None = None
     secret_key: str = field(default="", repr=False)
+    client_key: str = field(default="", repr=False)
     issuer: OutsideIssuer | None = None
     openid: OpenId | None = None
     user_password: str | None = field(default=None, repr=False)
@@ -100,6 +101,7 @@ def from_environment(environment: Mapping[str, str] | None = None, *, serves: bo
         outbound=frozenset(map(_origin, values.get("OUTBOUND", "").split())),
         mail=_mail(values),
         secret_key=values.get("SECRET_KEY", ""),
+        client_key=values.get("CLIENT_KEY", ""),
         issuer=_issuer(values),
         openid=_openid(values),
         user_password=values.get("USER_PASSWORD"),

@@ -95,9 +95,9 @@ class System:
         }
         return Registration(self.id, **(given | changed))
 
-    def register(self, store: Store, **changed: Any) -> System:
+    def register(self, store: Store, private: frozenset[str] = frozenset(), **changed: Any) -> System:
         with store.writing() as connection:
-            register(connection, self.registration(**changed), READABLE, datetime.now(UTC))
+            register(connection, self.registration(**changed), READABLE, datetime.now(UTC), private)
         return self
 
     def token(self, app: Flask, scope: str = EVERYTHING) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 import trustme
 
-from referral_service import outbound
-from referral_service.outbound import NotAllowed, Outbound, OutboundError, Reply
+from referral_service.outbound import Limits, NotAllowed, Outbound, OutboundError, Reply
 from tests.receivers import Receiver, free_port, status
 
 
@@ -23,8 +23,8 @@ def receiver() -> Iterator[Receiver]:
         yield opened
 
 
-def post(receiver: Receiver, path: str = "/alerts", **limits: int) -> Reply:
-    return Outbound(frozenset({receiver.origin}), **limits).post(f"{receiver.origin}{path}", b"{}", {})
+def post(receiver: Receiver, path: str = "/alerts", **limits: Any) -> Reply:
+    return Outbound(frozenset({receiver.origin}), Limits(**limits)).post(f"{receiver.origin}{path}", b"{}", {})
 
 
 def test_the_answer_comes_back_whole(receiver: Receiver) -> None:
@@ -78,23 +78,54 @@ def test_a_packed_answer_is_not_unpacked(receiver: Receiver) -> None:
     assert post(receiver).body == b"\x1f\x8b small"
 
 
-def test_nobody_there_and_nobody_answering_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_there_and_nobody_answering_are_told_apart() -> None:
     gone = Receiver()
     with pytest.raises(OutboundError, match=r"^connection$"):
         post(gone)
-    monkeypatch.setattr(outbound, "READ_SECONDS", 0.2)
     gone.hold = Event()
     with gone.open():
         with pytest.raises(OutboundError, match=r"^timeout$"):
-            post(gone)
+            post(gone, read=0.2)
         gone.hold.set()
 
 
-def test_an_answer_that_drips_ends_with_the_whole_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbound, "WHOLE_SECONDS", -1.0)
-    receiver.answer = status(200, b"drop")
+@pytest.mark.parametrize("dripping", ["head", "body"])
+def test_an_answer_that_drips_ends_with_the_whole_time_and_its_line_is_cut(receiver: Receiver, dripping: str) -> None:
+    is_cut = Event()
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        if dripping == "body":
+            request.send_response(200)
+            request.send_header("Content-Length", "1000000")
+            request.end_headers()
+        try:
+            while not is_cut.wait(0.02):
+                request.wfile.write(b"H")
+                request.wfile.flush()
+        except OSError:
+            is_cut.set()
+
+    receiver.answer = drip
     with pytest.raises(OutboundError, match=r"^timeout$"):
-        post(receiver)
+        post(receiver, whole=0.3)
+    assert is_cut.wait(10)
+
+
+def test_nothing_is_called_once_no_time_is_left(receiver: Receiver) -> None:
+    with pytest.raises(OutboundError, match=r"^timeout$"):
+        Outbound(frozenset({receiver.origin})).get(f"{receiver.origin}/", {}, within=0.0)
+    assert receiver.calls == []
+
+
+def test_an_origin_that_is_not_listed_as_private_is_called_by_https_on_the_open_internet_only(
+    receiver: Receiver,
+) -> None:
+    plain, secure = receiver.origin, receiver.origin.replace("http:", "https:")
+    for at in (plain, secure, secure.replace("127.0.0.1", "localhost")):
+        with pytest.raises(NotAllowed):
+            Outbound(frozenset({at}), private=frozenset()).get(f"{at}/", {})
+    assert receiver.calls == []
+    assert Outbound(frozenset({plain}), private=frozenset({plain})).get(f"{plain}/a", {}).status == 204
 
 
 def test_a_connection_that_breaks_off_is_told(receiver: Receiver) -> None:

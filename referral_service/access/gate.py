@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from referral_service.access.callers import Caller
 from referral_service.access.issuer import Issuer
 from referral_service.access.key_sets import KeySets
+from referral_service.access.own_key import OwnKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class OpenId:
 @dataclass(frozen=True, slots=True)
 class Gate:
     """``asks`` is whether anybody is asked who they are; ``secret_key`` is what cookies are signed with, ``key_sets``
-    what the signatures of systems are checked with, ``issuer`` one outside whose tokens count too.
+    what the signatures of systems are checked with, ``issuer`` one outside whose tokens count too, ``own_key`` what
+    this service signs with at EHRs.
 
     ``told`` says who calls without looking at the request, for tests; None asks the request.
     """
@@ -34,6 +36,7 @@ class Gate:
     issuer: Issuer | None = None
     told: Callable[[], Caller | None] | None = None
     openid: OpenId | None = None
+    own_key: OwnKey | None = None
 
 
 OPEN = Gate(asks=False)

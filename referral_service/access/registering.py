@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from referral_service.access.assertions import MAX_ISSUER
 from referral_service.access.callers import BY_HAND
 from referral_service.access.keys import KeySetError, read_key_set
 from referral_service.access.scopes import ScopeError, parse_scopes
-from referral_service.addresses import origin
+from referral_service.addresses import is_named_private, origin
 from referral_service.referral import Queue
 from referral_service.store import systems
 from referral_service.store.engine import Connection, instant
@@ -47,11 +48,23 @@ class Registration:
     bars: bool = False
     outside_issuer: bool = False
     cds_issuer: str | None = None
+    ehr_base: str | None = None
+    ehr_token_url: str | None = None
+    ehr_client_id: str | None = None
 
 
-def register(connection: Connection, asked: Registration, types: Iterable[str], at: datetime) -> None:
-    """Raises :class:`RegistrationError`. ``types`` are those that a scope may name."""
-    row = _row(asked, types, at)
+def register(
+    connection: Connection,
+    asked: Registration,
+    types: Iterable[str],
+    at: datetime,
+    private: frozenset[str] = frozenset(),
+) -> None:
+    """Raises :class:`RegistrationError`. ``types`` are those that a scope may name.
+
+    ``private`` are the origins that may lie at private addresses or be plain http.
+    """
+    row = {**_row(asked, types, at), **_ehr(asked, private)}
     try:
         is_new = systems.register(connection, row)
     except KeyTaken as problem:
@@ -86,6 +99,42 @@ def _row(asked: Registration, types: Iterable[str], at: datetime) -> systems.Row
         "cds_issuer": asked.cds_issuer,
         "registered_at": instant(at),
     }
+
+
+def _ehr(asked: Registration, private: frozenset[str]) -> dict[str, str | None]:
+    """Where its records can be read, and how one logs in there."""
+    if (asked.ehr_token_url is None) != (asked.ehr_client_id is None):
+        raise RegistrationError("where the EHR wants a log-in, its token address and our id there are given together")
+    if asked.ehr_token_url is not None and asked.ehr_base is None:
+        raise RegistrationError("a log-in at an EHR needs the EHR's base")
+    for what, address in (("base", asked.ehr_base), ("token address", asked.ehr_token_url)):
+        if address is not None:
+            _check_line(f"the EHR's {what}", address, 512)
+            _check_callable(f"the EHR's {what}", address, private)
+    if asked.ehr_client_id is not None:
+        _check_line("our id at the EHR", asked.ehr_client_id, 256)
+    return {
+        "ehr_base": asked.ehr_base.rstrip("/") if asked.ehr_base is not None else None,
+        "ehr_token_url": asked.ehr_token_url,
+        "ehr_client_id": asked.ehr_client_id,
+    }
+
+
+def _check_callable(what: str, address: str, private: frozenset[str]) -> None:
+    """An address is called as it stands: nothing in it may be read in two ways."""
+    try:
+        found = origin(address)
+    except ValueError as problem:
+        raise RegistrationError(f"{what} is an https address with no name or password in it") from problem
+    steps = set(urlsplit(address).path.rstrip("/").split("/")[1:])
+    if any(mark in address for mark in "?#%\\ ") or steps & {".", "..", ""}:
+        raise RegistrationError(f"{what} has nothing behind its path, and no empty step, dots or escapes in that")
+    if found in private:
+        return
+    if not found.startswith("https://"):
+        raise RegistrationError(f"{what} begins with https://, unless its origin stands in REFERRAL_OUTBOUND")
+    if is_named_private(urlsplit(address).hostname or ""):
+        raise RegistrationError(f"{what} lies at a private address, and its origin is not in REFERRAL_OUTBOUND")
 
 
 def _check_line(what: str, text: str, longest: int) -> None:

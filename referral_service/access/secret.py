@@ -1,9 +1,10 @@
-"""The secret key of a site that keeps its records in an SQLite file: made once, and kept beside it."""
+"""The keys of a site that keeps its records in an SQLite file: made once, and kept beside it."""
 
 from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 _BYTES = 32
@@ -15,13 +16,18 @@ class SecretError(ValueError):
 
 
 def key_beside(database: Path) -> str:
-    """What stands in ``{database}.key``, which only its owner can read; made when it is not there.
+    """What stands in ``{database}.key``: see :func:`kept_beside`."""
+    return kept_beside(database, "key", lambda: secrets.token_urlsafe(_BYTES))
+
+
+def kept_beside(database: Path, suffix: str, make: Callable[[], str]) -> str:
+    """What stands in ``{database}.{suffix}``, which only its owner can read; made when it is not there.
 
     Several processes that start at once get the same one. Raises :class:`SecretError`.
     """
-    path = database.with_name(f"{database.name}.key")
+    path = database.with_name(f"{database.name}.{suffix}")
     try:
-        _make(path)
+        _write(path, make)
         if path.stat().st_mode & 0o077:
             raise SecretError(f"{path.name} beside the database can be read by others; its mode is to be 0600")
         key = path.read_text("ascii").strip()
@@ -32,7 +38,7 @@ def key_beside(database: Path) -> str:
     return key
 
 
-def _make(path: Path) -> None:
+def _write(path: Path, make: Callable[[], str]) -> None:
     """Written whole under another name first, so that nobody reads half of it."""
     if path.exists():
         return
@@ -40,7 +46,7 @@ def _make(path: Path) -> None:
     descriptor = os.open(beginning, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(_BYTES))
+            file.write(make())
         os.link(beginning, path)
     except FileExistsError:
         return  # another process was quicker, and its key counts

@@ -6,13 +6,17 @@ Readable top to bottom; each step is one module of this room.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+from referral_service.ehr.known import Wanted
+from referral_service.ehr.reading import Visit
 from referral_service.fhir.bundle import Envelope
 from referral_service.intake import finish, sandbox
 from referral_service.intake.conditions import apply_conditions
 from referral_service.intake.course import Course, begin
 from referral_service.intake.draft import SUPPORTING, Draft
+from referral_service.intake.fetches import NOTHING, as_collection, is_of_another, visit_at_door
 from referral_service.intake.judge import judge_referrals, point_at_our_tasks
 from referral_service.intake.later import reconsider_new
 from referral_service.intake.messages import as_meant, asked
@@ -38,6 +42,7 @@ __all__ = [
     "Taking",
     "preview",
     "receive",
+    "receive_fetched",
     "receive_supporting",
     "take_in",
 ]
@@ -65,7 +70,8 @@ def _receive(site: Site, incoming: Incoming, reading: Reading) -> Received:
     if site.sandbox:
         sandbox.meet(site, incoming, reading.envelope)
     try:
-        received, draft = again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic))
+        visit = _visit(site, incoming, reading)
+        received, draft = again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic, visit))
     except _TransactionFailedError as failure:
         return Received((), _record_failure(site, incoming, failure.course))
     reconsider_new(site, incoming, draft)
@@ -90,9 +96,36 @@ class _TransactionFailedError(Exception):
         self.course = course
 
 
-def _take(site: Site, incoming: Incoming, reading: Reading, is_atomic: bool) -> tuple[Received, Draft]:
+def receive_fetched(site: Site, client: str, wanted: Wanted, text: bytes, request_id: str, at: datetime) -> str | None:
+    """A record from its sender's EHR, stored as if the sender had put it; why it is not taken, None when it is."""
+    incoming = Incoming(client, "fetch", request_id, as_collection(wanted, text), at)
+    reading = read(incoming.body)
+    if reading.envelope is None or reading.entry_faults:
+        return "not-valid"
+    if is_of_another(reading.envelope.entries[0].resource, wanted):
+        return "another-patient"
+    _, draft = again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic=False))
+    reconsider_new(site, incoming, draft)
+    return None
+
+
+def _visit(site: Site, incoming: Incoming, reading: Reading) -> Visit:
+    """What was read at the door is stored at once; the referral finds it like anything that was sent before."""
+    visit = visit_at_door(site, incoming, reading)
+    faults = dict(visit.faults)
+    for wanted, text in visit.texts.items():
+        why = receive_fetched(site, incoming.client, wanted, text, incoming.request_id, incoming.at)
+        if why is not None:
+            faults[wanted] = why
+    return Visit({}, faults)
+
+
+def _take(
+    site: Site, incoming: Incoming, reading: Reading, is_atomic: bool, visit: Visit = NOTHING
+) -> tuple[Received, Draft]:
     with site.store.writing() as connection, overtaking(connection):
         course = begin(connection, site, incoming, reading)
+        course.visited = visit
         replay = replay_of_request(course)
         if replay is not None:
             return replay, course.draft

@@ -22,6 +22,7 @@ from referral_service.intake.course import Course
 from referral_service.intake.deciding import Decided, decide_entry, located
 from referral_service.intake.draft import Draft, Replacement
 from referral_service.intake.evidence import records_of
+from referral_service.intake.fetches import await_from_ehr
 from referral_service.intake.referrals import served_referral, task_subject
 from referral_service.intake.rows import (
     add_key,
@@ -91,7 +92,8 @@ def update(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
     if decided.placer and key is None:
         add_key(draft, "placer", decided.placer, decided.content_hash, referral_id)
     answer = write_again(course.connection, draft, decided, row, moving, sender(draft))
-    return replace(answer, issues=(*answer.issues, *course.remarks_of(entry)))
+    awaited = await_from_ehr(course, decided, referral_id)
+    return replace(answer, issues=(*answer.issues, *course.remarks_of(entry), *awaited))
 
 
 def _subject_changed() -> Issue:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
+from referral_service.ehr.reading import Visit
 from referral_service.fhir.bundle import Entry, Envelope, Resource
 from referral_service.fhir.canonical import canonical_hash, combined_hash
 from referral_service.fhir.reader import placer_identifier
@@ -37,7 +38,7 @@ class Course:
     referrals that are here already, ``made_here`` the places of new ones by id, ``replayed_from`` the requests in
     which replayed referrals first came; ``contained`` the subjects' contained Patients by the place of the referral;
     ``changed_here`` the ids of referrals that an entry updates or cancels, ``forbidden`` the answers by place on
-    entries that the sender may not send.
+    entries that the sender may not send; ``visited`` what the sender's EHR said before the transaction began.
     """
 
     site: Site
@@ -57,12 +58,21 @@ class Course:
     contained: dict[int, Entry] = field(default_factory=dict)
     changed_here: set[str] = field(default_factory=set)
     forbidden: dict[int, Answer] = field(default_factory=dict)
+    visited: Visit = field(default_factory=lambda: Visit({}, {}))
 
     def remarks_of(self, entry: Entry) -> tuple[Issue, ...]:
         if entry.position is None:
             return self.reading.remarks
         here = f"Bundle.entry[{entry.position}]."
         return tuple(issue for issue in self.reading.remarks if issue.expression.startswith(here))
+
+    def sent_before(self, entry: Entry) -> str | None:
+        """The stored referral that an entry speaks of, by its sender's name for it or a conditional URL."""
+        for reference in (self.conditional.get(entry.position or 0), self.known.reference(entry.addresses())):
+            kind, identity = type_and_id(reference or "")
+            if kind == "ServiceRequest":
+                return identity
+        return None
 
     def referral_answers(self) -> list[Answer]:
         return [self.answers[place] for place in sorted(self.ordinals)]

@@ -174,7 +174,7 @@ class Draft:
             state, referral_id, notice = self.taken
             taking = self.incoming.taking
             take_ledger(connection, taking.received_id, taking.position, state, referral_id, notice)
-        if tables.notice in self.rows or tables.scene in self.rows:
+        if self.rows.keys() & {tables.notice, tables.scene, tables.ehr_fetch}:
             ring(connection)
 
 

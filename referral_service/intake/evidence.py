@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from referral_service.fhir.bundle import Entry, Resource, literal
+from referral_service.fhir.bundle import Entry, Envelope, Resource, literal
 from referral_service.fhir.parse import parse
 from referral_service.fhir.records import EVIDENCE
 from referral_service.intake.course import Course
@@ -22,7 +22,7 @@ def records_of(course: Course, entry: Entry, subject: Subject, patient: Resource
     """What ``reasonReference`` and ``supportingInfo`` lead to outside of the request."""
     references: dict[str, str] = {}
     awaiting: list[str] = []
-    for address in _outside(course, entry):
+    for address in outside(course.envelope, entry):
         names = names_of(address, entry, course.site.public_url)
         reference = course.known.reference(names)
         if reference is None:
@@ -43,11 +43,12 @@ def records_of(course: Course, entry: Entry, subject: Subject, patient: Resource
     return Records(found, tuple(awaiting))
 
 
-def _outside(course: Course, entry: Entry) -> Iterator[str]:
+def outside(envelope: Envelope, entry: Entry) -> Iterator[str]:
+    """The references of a referral to records that did not come along."""
     for element in ("reasonReference", "supportingInfo"):
         for reference in entry.resource.get(element, []):
             parts = literal(reference.get("reference"))
-            if parts is not None and parts.type in EVIDENCE and course.envelope.resolve(reference, entry) is None:
+            if parts is not None and parts.type in EVIDENCE and envelope.resolve(reference, entry) is None:
                 yield reference["reference"]
 
 

@@ -13,6 +13,7 @@ from referral_service.intake import changes
 from referral_service.intake.course import Course, Work
 from referral_service.intake.deciding import Decided, decide_entry, has_open_referral
 from referral_service.intake.evidence import records_of
+from referral_service.intake.fetches import await_from_ehr
 from referral_service.intake.messages import update_of_unknown
 from referral_service.intake.referrals import write_new
 from referral_service.intake.refusals import refusal
@@ -56,7 +57,7 @@ def _task_of(course: Course, referral_id: str) -> str:
 def _judge(course: Course, entry: Entry, ordinal: int) -> Answer | Work:
     forbidden = [issue for place in _forbidden(course, entry) for issue in course.forbidden[place].issues]
     if forbidden:
-        if _sent_before(course, entry):
+        if course.sent_before(entry):
             course.known_referrals.add(entry.position or 0)
         return _refused(course, entry, FaultKind.FORBIDDEN, *forbidden)
     faults = course.reading.faults_of(entry)
@@ -67,7 +68,7 @@ def _judge(course: Course, entry: Entry, ordinal: int) -> Answer | Work:
         return _refused(course, entry, FaultKind.BUSINESS_RULE, subject.fault)
     placer = placer_identifier(entry.resource, course.incoming.placer_system)
     key = course.known.keys.get(("placer", placer)) if placer else None
-    sent_before = _sent_before(course, entry) or (key.referral_id if key else None)
+    sent_before = course.sent_before(entry) or (key.referral_id if key else None)
     if sent_before and sent_before not in course.made_here:
         change = _change(course, entry, subject, sent_before)
         if change is not None:
@@ -85,15 +86,6 @@ def _forbidden(course: Course, entry: Entry) -> list[int]:
 def _refused(course: Course, entry: Entry, kind: FaultKind, *faults: Issue) -> Answer:
     """Its words are searched for red flags all the same."""
     return failed(kind, *refusal(course.site, course.reading.text_of(entry, course.incoming.body), faults).issues)
-
-
-def _sent_before(course: Course, entry: Entry) -> str | None:
-    """The stored referral that an entry speaks of, by its sender's name for it or a conditional URL."""
-    for reference in (course.conditional.get(entry.position or 0), course.known.reference(entry.addresses())):
-        kind, identity = type_and_id(reference or "")
-        if kind == "ServiceRequest":
-            return identity
-    return None
 
 
 def _change(course: Course, entry: Entry, subject: Subject, referral_id: str) -> Answer | Work | None:
@@ -174,7 +166,7 @@ def judge_new(course: Course, entry: Entry, subject: Subject, ordinal: int) -> A
     """What a human takes in is new, or else the sender has sent it again meanwhile, and then that one is worked on."""
     placer = placer_identifier(entry.resource, course.incoming.placer_system)
     key = course.known.keys.get(("placer", placer)) if placer else None
-    here = _sent_before(course, entry) or (key.referral_id if key else None)
+    here = course.sent_before(entry) or (key.referral_id if key else None)
     if here is not None and referral_with_task(course.connection, here)[1]["status"] not in FINAL:
         words = f"The sender has sent this referral again since: see ServiceRequest/{here}."
         return replace(failed(FaultKind.CONFLICT, error("conflict", "other-content", words)), id=here)
@@ -182,7 +174,8 @@ def judge_new(course: Course, entry: Entry, subject: Subject, ordinal: int) -> A
 
 
 def _write(course: Course, decided: Decided, ordinal: int, follows: str | None) -> Answer:
-    remarks = course.remarks_of(decided.entry)
+    awaited = await_from_ehr(course, decided, type_and_id(course.draft.assigned[id(decided.entry.resource)])[1])
+    remarks = (*course.remarks_of(decided.entry), *awaited)
     if _is_update(course, decided.entry):
         remarks = (*remarks, update_of_unknown(decided.entry))
     answer = write_new(course.draft, decided, ordinal, remarks, follows)

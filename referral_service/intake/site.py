@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from referral_service.coding.concepts import Vocabulary
+from referral_service.ehr.reading import Ehrs
 from referral_service.fhir.audit import Access
 from referral_service.fhir.bundle import Resource
 from referral_service.fhir.messages import Asked
@@ -22,7 +23,10 @@ from referral_service.worklist import Actor
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One running service. ``code_versions`` gives the release of each ICD-10 system that codes are stated in."""
+    """One running service. ``code_versions`` gives the release of each ICD-10 system that codes are stated in.
+
+    ``ehrs`` are those that are asked at the door; None where nobody is, as for a preview.
+    """
 
     store: Store
     policy: Policy
@@ -32,6 +36,7 @@ class Site:
     package_version: str
     sandbox: bool = False
     """Whether it plays what referrals ask of a sandbox."""
+    ehrs: Ehrs | None = None
 
     @property
     def host(self) -> str:

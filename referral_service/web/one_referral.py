@@ -11,13 +11,14 @@ from flask import url_for
 from referral_service.intake.moves import actions_of
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.referral import Queue
-from referral_service.store import alerts, listing, lookups, worklist
+from referral_service.store import alerts, fetches, listing, lookups, worklist
 from referral_service.store.worklist import Reader, Row
 from referral_service.web.attachments import files_of
 from referral_service.web.auditing import audited
 from referral_service.web.frame import CLOSED, frame, known_for, now, parsed
 from referral_service.web.http import actor, queues_seen, site
 from referral_service.web.present import acting, alert, decision, evidence, nottaken, queue, referral, timeline, words
+from referral_service.web.present import fetches as present_fetches
 from referral_service.web.present.acting import Options, Typed
 from referral_service.web.present.likely import likely
 from referral_service.web.present.messages import messages
@@ -48,6 +49,7 @@ def page(identity: str, typed: Typed | None = None, *, seen: int | None = None, 
         around = frame(connection, CLOSED if row["closed"] else row["queue"], at)
         events = timeline.timeline(changes, at, policy, is_masked=row["referral_status"] == queue.MASKED)
         shown = _shown(connection, row, events, at)
+        awaited = [] if row["closed"] else present_fetches.awaited(fetches.of_referral(connection, identity), at)
     offered = acting.offered(allowed, row["version"], likely(row, policy), _options(row, people), typed, policy)
     return {
         **around,
@@ -56,6 +58,7 @@ def page(identity: str, typed: Typed | None = None, *, seen: int | None = None, 
         "place": words.queue_name(row["queue"], policy),
         "standing": standing(row, changes, at, policy),
         "events": events,
+        "awaited": awaited,
         "alerts": [alert.shown(one, at, policy) for one in raised],
         "offered": offered,
         "problem": acting.problem(BY_CODE[typed.action], typed, offered) if typed else None,

@@ -10,10 +10,9 @@ from threading import Event
 
 import pytest
 
-from referral_service import outbound
 from referral_service.access.key_sets import KeySets
 from referral_service.addresses import is_public
-from referral_service.outbound import NotAllowed, OutboundError, Reader
+from referral_service.outbound import READING, Limits, NotAllowed, OutboundError, Reader
 from tests.publishers import Publisher
 from tests.receivers import Handler, status
 from tests.systems import ec_key, public, rsa_key
@@ -195,19 +194,16 @@ def dripping(released: Event) -> Handler:
     return answer
 
 
-def test_a_server_that_drips_its_headers_is_not_waited_for(
-    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbound, "GET_SECONDS", 0.5)
+def test_a_server_that_drips_its_headers_is_not_waited_for(publisher: Publisher) -> None:
     released = Event()
     publisher.answer = dripping(released)
     with pytest.raises(OutboundError, match=r"^timeout$"):
-        Reader(frozenset({publisher.origin})).get(publisher.address, "application/json")
+        Reader(frozenset({publisher.origin}), Limits(whole=0.5)).get(publisher.address, "application/json")
     released.set()
 
 
 def test_three_seconds_are_given_and_no_more() -> None:
-    assert outbound.GET_SECONDS == 3.0
+    assert Limits(connect=3.0, read=3.0, whole=3.0, max_bytes=64 * 1024) == READING
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ FILLER = (
     *("--scope", "system/Task.rus system/Patient.r", "--scope", "system/ServiceRequest.r"),
     *("--jwks-url", "https://lab.example/jwks.json", "--placer-system", "https://lab.example/orders", "--bars"),
     *("--cds-issuer", "https://lab.example/hooks"),
+    *("--ehr-base", "https://lab.example/fhir/", "--ehr-token-url", "https://login.lab.example/token"),
+    *("--ehr-client-id", "referrals"),
 )
 
 
@@ -65,6 +67,9 @@ def test_a_client_is_added_and_kept_as_it_was_given(command: Command, store: Sto
             "placer_system": None,
             "bars": 0,
             "cds_issuer": None,
+            "ehr_base": None,
+            "ehr_token_url": None,
+            "ehr_client_id": None,
             "revoked_at": None,
         },
         {
@@ -78,6 +83,9 @@ def test_a_client_is_added_and_kept_as_it_was_given(command: Command, store: Sto
             "placer_system": "https://lab.example/orders",
             "bars": 1,
             "cds_issuer": "https://lab.example/hooks",
+            "ehr_base": "https://lab.example/fhir",
+            "ehr_token_url": "https://login.lab.example/token",
+            "ehr_client_id": "referrals",
             "revoked_at": None,
         },
     ]
@@ -183,3 +191,60 @@ def test_revoking_ends_tokens_in_the_same_moment(store: Store) -> None:
     with store.writing() as connection:
         systems.revoke(connection, one.id, datetime.now(UTC))
         assert systems.holder(connection, "0" * 64, datetime.now(UTC)) is None
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        ("ehr.example/fhir", "is an https address"),
+        ("ftp://ehr.example/fhir", "is an https address"),
+        ("https:///fhir", "is an https address"),
+        ("https://user:x@ehr.example/fhir", "is an https address"),
+        ("https://ehr.example/fhir#x", "is an https address"),
+        ("https://ehr.example/fhir?x=1", "nothing behind its path"),
+        ("https://ehr.example/fhir?", "nothing behind its path"),
+        ("https://ehr.example/../fhir", "no empty step, dots or escapes"),
+        ("https://ehr.example/a/./fhir", "no empty step, dots or escapes"),
+        ("https://ehr.example//fhir", "no empty step, dots or escapes"),
+        ("https://ehr.example/%2e%2e/fhir", "no empty step, dots or escapes"),
+        ("http://ehr.example/fhir", "unless its origin stands in REFERRAL_OUTBOUND"),
+        ("https://127.0.0.1/fhir", "at a private address"),
+        ("https://10.1.2.3:8443/fhir", "at a private address"),
+        ("https://[::1]/fhir", "at a private address"),
+        ("https://[::ffff:10.1.2.3]/fhir", "at a private address"),
+        ("https://localhost/fhir", "at a private address"),
+        ("https://ehr.internal/fhir", "at a private address"),
+        ("https://ehr.example/" + "x" * 512, "one line of at most 512"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--ehr-base", "--ehr-token-url"])
+def test_the_address_of_an_ehr_can_be_read_in_one_way_and_lies_on_the_open_internet(
+    command: Command, keys: Path, option: str, base: str, words: str
+) -> None:
+    log_in = ["--ehr-base", "https://ehr.example", "--ehr-client-id", "x"] if option == "--ehr-token-url" else []
+    refused = command("add", *PLACER, "--jwks", str(keys), *log_in, option, base)
+    assert (refused.exit_code, words in refused.output) == (1, True), refused.output
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--ehr-token-url", "https://ehr.example/token"),
+        ("--ehr-client-id", "referrals"),
+        ("--ehr-base", "https://ehr.example/fhir", "--ehr-client-id", "referrals"),
+        ("--ehr-token-url", "https://ehr.example/token", "--ehr-client-id", "referrals"),
+    ],
+)
+def test_a_log_in_at_an_ehr_is_given_whole(command: Command, keys: Path, given: tuple[str, ...]) -> None:
+    refused = command("add", *PLACER, "--jwks", str(keys), *given)
+    assert (refused.exit_code, "log-in" in refused.output) == (1, True), refused.output
+
+
+def test_an_ehr_at_a_private_address_is_registered_when_its_origin_is_listed(
+    store: Store, keys: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setenv("REFERRAL_OUTBOUND", "http://10.1.2.3:8080")
+    base = ("--ehr-base", "http://10.1.2.3:8080/fhir")
+    assert command("add", *PLACER, "--jwks", str(keys), *base).output == "ehr-a is registered.\n"
+    with store.reading() as connection:
+        assert systems.clients(connection)[0]["ehr_base"] == "http://10.1.2.3:8080/fhir"

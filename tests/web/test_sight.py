@@ -307,6 +307,7 @@ WRITES: dict[str, Case] = {
     "submitting.update": _put_referral,
     "submitting.put_supporting": _put_supporting,
     "acting.do": _page("POST", "referrals/{id}/do/claim"),
+    "fetching.ask_again": _page("POST", "referrals/{id}/ask-again"),
     "alerts.acknowledge": _page("POST", "alerts/{id}/acknowledge"),
     "not_taken.take_one_in": _page("POST", "not-taken/{id}/0/take-in"),
 }
@@ -322,6 +323,7 @@ NO_RECORD = {
     ),
     *("hooks.discover", "hooks.preflight"),
     *("definitions.read", "definitions.search", "definitions.translate"),
+    "own_keys.publish",
     *("token.smart_configuration", "token.give_token", "signing.show_form", "signing.sign_in", "signing.sign_out"),
     *("signing.sign_out_everywhere", "signing.show_account", "openid.begin", "openid.back"),
 }

@@ -12,6 +12,7 @@ from referral_service.store.tables.audit import audit_entity, audit_event, audit
 from referral_service.store.tables.binaries import binary_content
 from referral_service.store.tables.columns import metadata
 from referral_service.store.tables.done import alert, correction, notice, status_change
+from referral_service.store.tables.fetches import ehr_fetch
 from referral_service.store.tables.hooks import card_feedback
 from referral_service.store.tables.kept import (
     LIST_ASSIGNEES,
@@ -48,6 +49,7 @@ __all__ = [
     "card_feedback",
     "client",
     "correction",
+    "ehr_fetch",
     "history",
     "ledger",
     "list_index",

@@ -19,16 +19,23 @@ client = Table(
     Column("placer_system", String(256)),
     Column("bars", Integer, nullable=False),
     Column("cds_issuer", String(512), unique=True),
+    Column("ehr_base", String(512)),
+    Column("ehr_token_url", String(512)),
+    Column("ehr_client_id", String(256)),
     instant("registered_at"),
     Column("revoked_at", String(24)),
     CheckConstraint("jwks IS NULL OR jwks_url IS NULL", name="keys"),
     CheckConstraint("bars IN (0, 1)", name="bars"),
+    CheckConstraint("ehr_token_url IS NULL OR ehr_base IS NOT NULL", name="ehr"),
+    CheckConstraint("(ehr_token_url IS NULL) = (ehr_client_id IS NULL)", name="ehr_client"),
 )
 """A registered system; its id is the ``client`` of every row that it sends. ``roles``, ``queues`` and ``scopes`` are
 words with spaces between. Its public keys stand in ``jwks`` or at
 ``jwks_url``, or it has none and comes with tokens of the issuer outside. ``placer_system`` is the system of its
 placer identifiers when they carry no type, ``bars`` is 1 for one that speaks BaRS. ``cds_issuer`` is the ``iss`` of
-what it signs when it calls by CDS Hooks."""
+what it signs when it calls by CDS Hooks.
+``ehr_base`` is the FHIR base where its records can be read, with no slash at its end; where one has to log in,
+``ehr_token_url`` is where, and ``ehr_client_id`` who this service is there."""
 
 access_token = Table(
     "access_token",

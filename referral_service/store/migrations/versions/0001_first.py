@@ -112,9 +112,14 @@ def upgrade() -> None:
         sa.Column("placer_system", sa.String(length=256), nullable=True),
         sa.Column("bars", sa.Integer(), nullable=False),
         sa.Column("cds_issuer", sa.String(length=512), nullable=True),
+        sa.Column("ehr_base", sa.String(length=512), nullable=True),
+        sa.Column("ehr_token_url", sa.String(length=512), nullable=True),
+        sa.Column("ehr_client_id", sa.String(length=256), nullable=True),
         sa.Column("registered_at", sa.String(length=24), nullable=False),
         sa.Column("revoked_at", sa.String(length=24), nullable=True),
+        sa.CheckConstraint("(ehr_token_url IS NULL) = (ehr_client_id IS NULL)", name=op.f("ck_client_ehr_client")),
         sa.CheckConstraint("bars IN (0, 1)", name=op.f("ck_client_bars")),
+        sa.CheckConstraint("ehr_token_url IS NULL OR ehr_base IS NOT NULL", name=op.f("ck_client_ehr")),
         sa.CheckConstraint("jwks IS NULL OR jwks_url IS NULL", name=op.f("ck_client_keys")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_client")),
         sa.UniqueConstraint("cds_issuer", name=op.f("uq_client_cds_issuer")),
@@ -349,6 +354,36 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("referral_id IS NULL"),
         postgresql_where=sa.text("referral_id IS NULL"),
+    )
+    op.create_table(
+        "ehr_fetch",
+        sa.Column("referral_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.Column("full_url", sa.Text(), nullable=False),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("about", sa.String(length=64), nullable=True),
+        sa.Column("due", sa.String(length=24), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("until", sa.String(length=24), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("tried_at", sa.String(length=24), nullable=True),
+        sa.Column("fault", sa.String(length=32), nullable=True),
+        sa.Column("ended", sa.String(length=16), nullable=True),
+        sa.CheckConstraint(
+            "ended IN ('fetched', 'called-off', 'refused', 'given-up')", name=op.f("ck_ehr_fetch_ended")
+        ),
+        sa.ForeignKeyConstraint(["referral_id"], ["service_request.id"], name=op.f("fk_ehr_fetch_referral_id")),
+        sa.PrimaryKeyConstraint("referral_id", "name", name=op.f("pk_ehr_fetch")),
+    )
+    op.create_index(
+        op.f("ix_ehr_fetch_due"),
+        "ehr_fetch",
+        ["due"],
+        unique=False,
+        sqlite_where=sa.text("due IS NOT NULL"),
+        postgresql_where=sa.text("due IS NOT NULL"),
     )
     op.create_table(
         "task",

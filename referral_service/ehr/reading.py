@@ -1,0 +1,158 @@
+"""Records read from EHRs: at the door within a second, later with patience.
+
+Only what lies below the registered base is asked for; an answer counts when it is that very record as FHIR JSON.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from referral_service.addresses import origin
+from referral_service.ehr.faults import NotFetched
+from referral_service.ehr.known import Ehr, Wanted
+from referral_service.ehr.tokens import Sign, Tokens, rest_of
+from referral_service.ehr.turnstile import Turnstile
+from referral_service.fhir.parse import parse
+from referral_service.fhir.records import EVIDENCE
+from referral_service.outbound import Limits, NotAllowed, Outbound, OutboundError, Reply
+
+log = logging.getLogger("referral_service")
+Clock = Callable[[], float]
+
+DOOR_SECONDS = 1.0
+"""For everything that is read while a sender waits for the answer, the token among it."""
+
+AT_ONCE = 2
+"""How many senders' requests may wait for one EHR at a time: fewer than threads that serve."""
+
+LATER = Limits(connect=3.0, read=10.0, whole=30.0, max_bytes=1024 * 1024)
+TYPES = EVIDENCE - {"Composition"} | {"Patient"}
+"""What is read, and asked for when this service logs in."""
+
+_JSON = ("application/fhir+json", "application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a call at an EHR brought: texts as they were sent, and why the others did not come, in one word each."""
+
+    texts: Mapping[Wanted, bytes]
+    faults: Mapping[Wanted, str]
+
+
+class Ehrs:
+    """The EHRs as one process knows them. ``private`` are the origins that may lie at private addresses or be http.
+
+    The door and the worker each have turnstiles of their own: an EHR that is too slow for the one may be quick enough
+    for the other.
+    """
+
+    def __init__(self, private: frozenset[str], sign: Sign | None, clock: Clock = time.monotonic) -> None:
+        self._private = private
+        self._tokens = Tokens(sign, TYPES, clock)
+        self._clock = clock
+        self._lock = Lock()
+        self._turnstiles: dict[tuple[str, str], Turnstile] = {}
+
+    def is_waited_for(self, ehr: Ehr) -> bool:
+        """Whether a sender's request would be let through to its EHR now."""
+        return self._turnstile("door", ehr).is_open()
+
+    def at_door(self, ehr: Ehr, wanted: Sequence[Wanted]) -> Visit:
+        """All of it in :data:`DOOR_SECONDS`; what does not come in that time, or cannot be asked for, is a fault."""
+        turnstile = self._turnstile("door", ehr)
+        if not turnstile.enter():
+            return Visit({}, dict.fromkeys(wanted, "resting" if turnstile.seconds_to_rest() else "crowded"))
+        texts: dict[Wanted, bytes] = {}
+        faults: dict[Wanted, str] = {}
+        failure: NotFetched | None = None
+        try:
+            left = self._countdown(DOOR_SECONDS)
+            for one in wanted:
+                try:
+                    if failure is None:
+                        texts[one] = self._read(ehr, one, left)
+                except NotFetched as problem:
+                    failure = problem if problem.is_failure else None
+                    faults[one] = problem.kind
+                if failure is not None:
+                    faults.setdefault(one, failure.kind)
+        finally:
+            turnstile.leave(has_failed=failure is not None, rest=failure.rest if failure else None)
+        for kind in {*faults.values(), *(["fetched"] if texts else [])}:
+            log.info("ehr_asked host=%s at=door outcome=%s", ehr.host, kind)
+        return Visit(texts, faults)
+
+    def later(self, ehr: Ehr, wanted: Wanted) -> bytes:
+        """One record, within :data:`LATER`. Raises :class:`NotFetched`."""
+        turnstile = self._turnstile("later", ehr)
+        if not turnstile.enter():
+            raise NotFetched("resting", turnstile.seconds_to_rest())
+        failure: NotFetched | None = None
+        try:
+            return self._read(ehr, wanted, self._countdown(LATER.whole))
+        except NotFetched as problem:
+            failure = problem if problem.is_failure else None
+            raise
+        finally:
+            turnstile.leave(has_failed=failure is not None, rest=failure.rest if failure else None)
+
+    def _turnstile(self, whose: str, ehr: Ehr) -> Turnstile:
+        with self._lock:
+            return self._turnstiles.setdefault((whose, ehr.base), Turnstile(AT_ONCE, self._clock))
+
+    def _countdown(self, seconds: float) -> Callable[[], float]:
+        until = time.monotonic() + seconds
+        return lambda: until - time.monotonic()
+
+    def _read(self, ehr: Ehr, wanted: Wanted, left: Callable[[], float]) -> bytes:
+        outbound = Outbound(_origins(ehr.base, ehr.token_url), LATER, private=self._private)
+        try:
+            token = self._tokens.of(ehr, outbound, left)
+            reply = _get(outbound, ehr.address(wanted), token, left)
+            if reply.status == 401 and token is not None:
+                self._tokens.drop(ehr, token)
+                reply = _get(outbound, ehr.address(wanted), self._tokens.of(ehr, outbound, left), left)
+        except OutboundError as problem:
+            raise NotFetched(problem.kind) from problem
+        except NotAllowed as problem:
+            raise NotFetched("not-allowed") from problem
+        return _text(reply, wanted)
+
+
+def _origins(*addresses: str | None) -> frozenset[str]:
+    return frozenset(origin(one) for one in addresses if one is not None)
+
+
+def _get(outbound: Outbound, address: str, token: str | None, left: Callable[[], float]) -> Reply:
+    headers = {"Accept": "application/fhir+json"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return outbound.get(address, headers, left())
+
+
+def _text(reply: Reply, wanted: Wanted) -> bytes:
+    if reply.status != 200:
+        raise NotFetched(_kind_of(reply.status), rest_of(reply) if reply.status in (429, 503) else None)
+    if reply.headers.get("content-type", "").partition(";")[0].strip().lower() not in _JSON:
+        raise NotFetched("not-fhir")
+    parsed: Any = parse(reply.body).value
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("resourceType"), str):
+        raise NotFetched("not-fhir")
+    if (parsed["resourceType"], parsed.get("id")) != (wanted.type, wanted.id):
+        raise NotFetched("wrong-resource")
+    return reply.body
+
+
+def _kind_of(status: int) -> str:
+    known = {401: "not-let-in", 403: "not-let-in", 404: "not-found", 410: "gone", 429: "throttled"}
+    if status in known:
+        return known[status]
+    if 300 <= status < 400:
+        return "redirect"
+    return "server-error" if status >= 500 else "refused"

@@ -1,0 +1,118 @@
+"""Access tokens of EHRs: SMART Backend Services, as a client.
+
+https://hl7.org/fhir/smart-app-launch/backend-services.html#request-access-token
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from email.utils import parsedate_to_datetime
+from threading import Lock
+from typing import Any
+from urllib.parse import urlencode
+
+from referral_service.ehr.faults import NotFetched
+from referral_service.ehr.known import Ehr
+from referral_service.outbound import Outbound, Reply
+
+Sign = Callable[[str, str], str]
+"""(our id there, address of its token endpoint) -> an assertion, good for one use."""
+
+KEPT_SECONDS = 60.0
+"""A token whose server does not say for how long it is good."""
+
+EARLIER_SECONDS = 30.0
+"""How long before its end a token is no longer used."""
+
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]{1,16384}=*", re.ASCII)
+
+
+class Tokens:
+    """The tokens of one process, in memory only. ``clock`` is monotonic, in seconds."""
+
+    def __init__(self, sign: Sign | None, types: Iterable[str], clock: Callable[[], float]) -> None:
+        self._sign = sign
+        self._scopes = [" ".join(f"system/{kind}.{right}" for kind in sorted(types)) for right in ("r", "read")]
+        self._clock = clock
+        self._lock = Lock()
+        self._held: dict[Ehr, tuple[str, float]] = {}
+
+    def of(self, ehr: Ehr, outbound: Outbound, left: Callable[[], float]) -> str | None:
+        """The token for an EHR, None where nobody has to log in. Raises :class:`NotFetched` or what outbound raises."""
+        if ehr.token_url is None:
+            return None
+        with self._lock:
+            token, until = self._held.get(ehr, ("", float("-inf")))
+        if self._clock() < until:
+            return token
+        asked_at = self._clock()
+        token, seconds = self._ask(ehr, ehr.token_url, outbound, left)
+        with self._lock:
+            self._held[ehr] = (token, asked_at + max(seconds - EARLIER_SECONDS, seconds / 2))
+        return token
+
+    def drop(self, ehr: Ehr, token: str) -> None:
+        """It is no longer good, whatever was said of it."""
+        with self._lock:
+            if self._held.get(ehr, ("",))[0] == token:
+                del self._held[ehr]
+
+    def _ask(self, ehr: Ehr, token_url: str, outbound: Outbound, left: Callable[[], float]) -> tuple[str, float]:
+        """By the scopes of SMART 2, and by those of SMART 1 where these are not known."""
+        if self._sign is None or ehr.client_id is None:
+            raise NotFetched("no-key")
+        for scope in self._scopes:
+            form = {
+                "grant_type": "client_credentials",
+                "scope": scope,
+                "client_assertion_type": _ASSERTION_TYPE,
+                "client_assertion": self._sign(ehr.client_id, token_url),
+            }
+            headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+            reply = outbound.post(token_url, urlencode(form).encode(), headers, left())
+            if reply.status != 400 or _object(reply).get("error") != "invalid_scope":
+                break
+        return _token(reply)
+
+
+def _token(reply: Reply) -> tuple[str, float]:
+    """The token and for how many seconds it is good."""
+    if reply.status >= 500 or reply.status == 429:
+        raise NotFetched("server-error" if reply.status >= 500 else "throttled", rest_of(reply))
+    said = _object(reply)
+    token, seconds = said.get("access_token"), said.get("expires_in", KEPT_SECONDS)
+    is_bearer = isinstance(said.get("token_type"), str) and said["token_type"].lower() == "bearer"
+    if reply.status != 200 or not is_bearer or not isinstance(token, str) or not _BEARER.fullmatch(token):
+        raise NotFetched("login-failed")
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 10**6
+    return token, float(seconds) if is_number else KEPT_SECONDS
+
+
+def _object(reply: Reply) -> dict[str, Any]:
+    try:
+        found = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+LONGEST_REST = 24 * 3600.0
+
+
+def rest_of(reply: Reply) -> float | None:
+    """Retry-After in seconds (https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3); a date counts from the answer."""
+    said = reply.headers.get("retry-after", "").strip()
+    if said.isascii() and said.isdecimal() and len(said) < 10:
+        return min(float(said), LONGEST_REST)
+    return _until(said, reply.headers.get("date", ""))
+
+
+def _until(said: str, sent: str) -> float | None:
+    try:
+        seconds = (parsedate_to_datetime(said) - parsedate_to_datetime(sent)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_REST)

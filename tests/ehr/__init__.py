@@ -1,0 +1,1 @@
+"""The EHRs that are read from."""
