@@ -13,6 +13,10 @@ from referral_service.access.gate import OPEN, Gate
 from referral_service.access.issuer import ALGORITHMS, Issuer
 from referral_service.access.key_sets import KeySets
 from referral_service.access.secret import key_beside
+from referral_service.delivery.carrying import Carrier
+from referral_service.delivery.dispatching import Dispatcher
+from referral_service.delivery.ground import Ground
+from referral_service.delivery.subscribers import Keeper
 from referral_service.fhir.package import definitions as definitions_of_codes
 from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
@@ -34,6 +38,7 @@ from referral_service.web import (
     bulk,
     capability,
     definitions,
+    deliveries,
     entering,
     faults,
     guard,
@@ -50,6 +55,7 @@ from referral_service.web import (
     sessions,
     signing,
     submitting,
+    subscribing,
     token,
     trail,
     worklist,
@@ -69,11 +75,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     chosen = settings or from_environment()
     store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
     check(store)
-    served = application(site_of(store, policy, chosen.public_url), gate_of(chosen))
+    served = application(site_of(store, policy, chosen.public_url), gate_of(chosen), chosen.outbound)
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
         start_thread(store, _work_of(store, policy, chosen))
+        start_thread(store, _deliveries_of(store, chosen))
         start_thread(store, Sealer(store, now))
     return served
 
@@ -112,15 +119,24 @@ def work(settings: Settings, stopping: Event) -> None:
     check_ways(policy, settings)
     if not policy.alerts.contacts:
         log.warning(NO_CONTACT)
-    sealing = Thread(target=run, args=(store, Sealer(store, now), stopping), name="sealing")
-    sealing.start()
+    beside = {"sealing": Sealer(store, now), "deliveries": _deliveries_of(store, settings)}
+    threads = [Thread(target=run, args=(store, one, stopping), name=name) for name, one in beside.items()]
+    for thread in threads:
+        thread.start()
     run(store, _work_of(store, policy, settings), stopping)
-    sealing.join()
+    for thread in threads:
+        thread.join()
     store.close()
 
 
 def _work_of(store: Store, policy: Policy, settings: Settings) -> Work:
     return Together((Teller(store, policy, settings, now), Reminder(store, policy, now)))
+
+
+def _deliveries_of(store: Store, settings: Settings) -> Work:
+    """Work of a thread of its own, so that no alert waits for a receiver that is slow to answer."""
+    ground = Ground(store, settings, now)
+    return Together((Dispatcher(ground), Keeper(ground), Carrier(ground)))
 
 
 def remark_on_alerts(settings: Settings) -> str | None:
@@ -146,12 +162,16 @@ def site_of(store: Store, policy: Policy, public_url: str) -> Site:
     )
 
 
-def application(site: Site, gate: Gate = OPEN) -> Flask:
-    """All doors on one site; what a process that died left waiting is decided first."""
+def application(site: Site, gate: Gate = OPEN, outbound: frozenset[str] = frozenset()) -> Flask:
+    """All doors on one site; what a process that died left waiting is decided first.
+
+    ``outbound`` are the origins that may be called although they are not public or not https.
+    """
     reconsider_all(site, datetime.now(UTC))
     app = Flask("referral_service.web")
     app.extensions["site"] = site
     app.extensions["gate"] = gate
+    app.extensions["outbound"] = outbound
     app.extensions["limiter"] = Limiter(site.store, site.policy.limits)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -161,8 +181,10 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     sessions.register(app, gate.secret_key, site.public_url)
     openid.register(app, gate.openid)
     auditing.register(app, recorder)
-    doors = (submitting, moving, operations, searching, reading, auditor, definitions, capability, openapi, token)
-    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, trail, signing, openid)
+    reads = (searching, reading, auditor, definitions, capability, openapi)
+    doors = (submitting, moving, operations, subscribing, *reads, token)
+    lists = (worklist, alerts, not_taken, overview, trail, deliveries)
+    rooms = (*lists, pages, acting, bulk, attachments, entering, signing, openid)
     for room in (*doors, health, *rooms):
         app.register_blueprint(room.blueprint)
     return app

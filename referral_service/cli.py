@@ -125,16 +125,21 @@ def client() -> None:
 @click.option("--jwks-url", help="Where it publishes them.")
 @click.option("--placer-system", help="The system of its placer identifiers, when they carry no type.")
 @click.option("--bars", is_flag=True, help="It speaks BaRS.")
+@click.option("--callback", "callbacks", multiple=True, metavar="ORIGIN", help="Where its Subscriptions may lead to.")
+@click.option("--ehr-base", metavar="URL", help="The base of its own FHIR server.")
+@click.option("--tell", type=click.Choice(["task"]), help="How it is told of every change at its FHIR server.")
 @click.option("--outside-issuer", is_flag=True, help="It has no keys here; its tokens come from the issuer outside.")
 def client_add(jwks: BinaryIO | None, **given: Any) -> None:
     """Register a system; one that was revoked is registered anew and has its records again."""
     from referral_service.access.registering import Registration, register
-    from referral_service.web.reading import READABLE
+    from referral_service.web.reading import GRANTABLE
 
-    with _plainly(), _store(from_environment(serves=False)) as store:
+    with _plainly():
+        settings = from_environment(serves=False)
+    with _plainly(), _store(settings) as store:
         asked = Registration(given.pop("client_id"), jwks=jwks.read() if jwks else None, **given)
         with store.writing() as connection:
-            register(connection, asked, READABLE, datetime.now(UTC))
+            register(connection, asked, GRANTABLE, datetime.now(UTC), settings.outbound)
     click.echo(f"{asked.id} is registered.")
 
 

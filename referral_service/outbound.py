@@ -153,6 +153,59 @@ class Reader:
             return Reply(answer.status_code, _body(answer, until, self._max_bytes), headers)
 
 
+class Sender:
+    """Sends to what clients have registered: over https to public addresses, or to any of the ``listed`` origins."""
+
+    def __init__(self, listed: frozenset[str]) -> None:
+        self._listed = listed
+
+    def send(
+        self,
+        method: str,
+        address: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        registered: frozenset[str],
+        seconds: float,
+    ) -> Reply:
+        """The answer without its body, for its status says it all.
+
+        Raises :class:`NotAllowed` for an address whose origin is not ``registered``, or that may not be called;
+        :class:`OutboundError` when no answer came within ``seconds``.
+        """
+        try:
+            found = origin(address)
+        except ValueError as problem:
+            raise NotAllowed("no http or https address") from problem
+        if found not in registered:
+            raise NotAllowed("its scheme, host and port are not registered")
+        if found not in self._listed and not found.startswith("https:"):
+            raise NotAllowed("http is only for listed origins")
+        adapter = _SystemTrust() if found in self._listed else _PublicOnly()
+        return _within(seconds, lambda: self._send(method, address, body, headers, adapter, seconds))
+
+    def _send(
+        self,
+        method: str,
+        address: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        adapter: HTTPAdapter,
+        seconds: float,
+    ) -> Reply:
+        with _told_plainly(), _session(adapter) as session:
+            answer = session.request(
+                method,
+                address,
+                data=body,
+                headers={"Accept-Encoding": "identity", **headers},
+                timeout=(min(CONNECT_SECONDS, seconds), seconds),
+                allow_redirects=False,
+                stream=True,
+            )
+            return Reply(answer.status_code, b"", {name.lower(): value for name, value in answer.headers.items()})
+
+
 def _within(seconds: float, fetch: Callable[[], Reply]) -> Reply:
     """What is fetched, unless it takes longer: who drips headers, or names slowly, is not waited for."""
     future: Future[Reply] = Future()

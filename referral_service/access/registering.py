@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from referral_service.access.callers import BY_HAND
 from referral_service.access.keys import KeySetError, read_key_set
@@ -19,6 +20,9 @@ from referral_service.worklist import Role
 from referral_service.worklist.actors import machine
 
 CLIENT_ROLES = (Role.PLACER, Role.FILLER)
+TELLING = ("task",)
+"""The ways in which a client can be told at its own FHIR server."""
+
 MAX_KEY_SET = 64 * 1024
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _RESERVED = frozenset({BY_HAND, machine().id})
@@ -32,6 +36,8 @@ class RegistrationError(ValueError):
 class Registration:
     """What is asked for. Its key set is given as a file holds it (``jwks``) or as an address (``jwks_url``), or its
     tokens come from the issuer outside: one of the three.
+
+    ``callbacks`` are the origins that its Subscriptions may lead to, ``ehr_base`` is the address of its FHIR server.
     """
 
     id: str
@@ -43,12 +49,24 @@ class Registration:
     jwks_url: str | None = None
     placer_system: str | None = None
     bars: bool = False
+    callbacks: tuple[str, ...] = ()
+    ehr_base: str | None = None
+    tell: str | None = None
     outside_issuer: bool = False
 
 
-def register(connection: Connection, asked: Registration, types: Iterable[str], at: datetime) -> None:
-    """Raises :class:`RegistrationError`. ``types`` are those that a scope may name."""
-    row = _row(asked, types, at)
+def register(
+    connection: Connection,
+    asked: Registration,
+    types: Iterable[str],
+    at: datetime,
+    outbound: frozenset[str] = frozenset(),
+) -> None:
+    """Raises :class:`RegistrationError`. ``types`` are those that a scope may name.
+
+    ``outbound`` are the origins that may be called although they are not https.
+    """
+    row = {**_row(asked, types, at), **_places(asked, outbound)}
     try:
         is_new = systems.register(connection, row)
     except KeyTaken as problem:
@@ -80,6 +98,33 @@ def _row(asked: Registration, types: Iterable[str], at: datetime) -> systems.Row
         "bars": int(asked.bars),
         "registered_at": instant(at),
     }
+
+
+def _places(asked: Registration, outbound: frozenset[str]) -> dict[str, str | None]:
+    """Where a client may be told, and in which way."""
+    found = [_called(callback, "a callback", outbound) for callback in asked.callbacks]
+    if any(urlsplit(callback).path.strip("/") or urlsplit(callback).query for callback in asked.callbacks):
+        raise RegistrationError("a callback is scheme, host and port only, with no path behind them")
+    base = asked.ehr_base.rstrip("/") if asked.ehr_base is not None else None
+    if base is not None:
+        _check_line("the address of its FHIR server", base, 512)
+        _called(base, "the address of its FHIR server", outbound)
+        if urlsplit(base).query:
+            raise RegistrationError("the address of its FHIR server has no query")
+    if asked.tell is not None and (asked.tell not in TELLING or base is None):
+        raise RegistrationError(f"a client is told by {' or '.join(TELLING)}, at the address of its FHIR server")
+    return {"callbacks": " ".join(dict.fromkeys(found)), "ehr_base": base, "tell": asked.tell}
+
+
+def _called(address: str, what: str, outbound: frozenset[str]) -> str:
+    """The origin of an address that may be called."""
+    try:
+        found = origin(address)
+    except ValueError as problem:
+        raise RegistrationError(f"{what} is no https address without a name, password or fragment") from problem
+    if not found.startswith("https://") and found not in outbound:
+        raise RegistrationError(f"{what} begins with https://, or its origin stands in REFERRAL_OUTBOUND")
+    return found
 
 
 def _check_line(what: str, text: str, longest: int) -> None:

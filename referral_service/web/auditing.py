@@ -56,6 +56,11 @@ _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "acting.do": ("U", "update"),
     "bulk.do": ("U", "update"),
     "alerts.acknowledge": ("U", "update"),
+    "deliveries.send_again": ("U", "update"),
+    "subscribing.search": _SEARCH,
+    "subscribing.search_by_form": _SEARCH,
+    "subscribing.status": _OPERATION,
+    "subscribing.events": _OPERATION,
 }
 """Calls that are not what their method says; a list is a search once it has said so (:func:`listed`)."""
 
@@ -87,7 +92,9 @@ def _addressed() -> list[str]:
     identity = str(given.get("identity", ""))
     endpoint = request.endpoint or ""
     room = endpoint.partition(".")[0]
-    usual = {"moving": "Task", "auditor": "AuditEvent", "trail": "Patient"}.get(room, "ServiceRequest")
+    usual = {"moving": "Task", "auditor": "AuditEvent", "trail": "Patient", "subscribing": "Subscription"}.get(
+        room, "ServiceRequest"
+    )
     reference = our_reference(str(given.get("kind", usual)), identity)
     return [reference] if reference else []
 
@@ -139,6 +146,7 @@ def written_with(connection: Connection, referral_id: str | None) -> None:
     found, referrals = access(), [referral_id] if referral_id else []
     patients = sorted(audit.patients_of(connection, referrals))
     references = [f"ServiceRequest/{one}" for one in referrals]
+    references += list(found.references)
     audit.add(connection, [Event(new_id(), instant(now()), found, found.action, references, patients)])
     when_durable(connection, found.has_become_durable)
 

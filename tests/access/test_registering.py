@@ -43,6 +43,8 @@ FILLER = (
     *("--queue", "pediatric-neuromotor", "--queue", "adult-movement-disorders"),
     *("--scope", "system/Task.rus system/Patient.r", "--scope", "system/ServiceRequest.r"),
     *("--jwks-url", "https://lab.example/jwks.json", "--placer-system", "https://lab.example/orders", "--bars"),
+    *("--callback", "https://lab.example", "--callback", "https://hooks.lab.example:8443/"),
+    *("--ehr-base", "https://lab.example/fhir/R4/", "--tell", "task"),
 )
 
 
@@ -63,6 +65,9 @@ def test_a_client_is_added_and_kept_as_it_was_given(command: Command, store: Sto
             "jwks_url": None,
             "placer_system": None,
             "bars": 0,
+            "callbacks": "",
+            "ehr_base": None,
+            "tell": None,
             "revoked_at": None,
         },
         {
@@ -75,6 +80,9 @@ def test_a_client_is_added_and_kept_as_it_was_given(command: Command, store: Sto
             "jwks_url": "https://lab.example/jwks.json",
             "placer_system": "https://lab.example/orders",
             "bars": 1,
+            "callbacks": "https://lab.example:443 https://hooks.lab.example:8443",
+            "ehr_base": "https://lab.example/fhir/R4",
+            "tell": "task",
             "revoked_at": None,
         },
     ]

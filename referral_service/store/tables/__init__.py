@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from referral_service.store.tables.audit import audit_entity, audit_event, audit_seal
 from referral_service.store.tables.columns import metadata
+from referral_service.store.tables.deliveries import delivery, outbox, subscription
 from referral_service.store.tables.done import alert, correction, notice, status_change
 from referral_service.store.tables.kept import (
     LIST_ASSIGNEES,
@@ -43,11 +44,13 @@ __all__ = [
     "audit_seal",
     "client",
     "correction",
+    "delivery",
     "history",
     "ledger",
     "list_index",
     "metadata",
     "notice",
+    "outbox",
     "person",
     "quota",
     "received",
@@ -56,6 +59,7 @@ __all__ = [
     "service_request",
     "session",
     "status_change",
+    "subscription",
     "task",
     "token",
 ]

@@ -18,6 +18,9 @@ client = Table(
     Column("jwks_url", String(512)),
     Column("placer_system", String(256)),
     Column("bars", Integer, nullable=False),
+    Column("callbacks", Text, nullable=False),
+    Column("ehr_base", String(512)),
+    Column("tell", String(16)),
     instant("registered_at"),
     Column("revoked_at", String(24)),
     CheckConstraint("jwks IS NULL OR jwks_url IS NULL", name="keys"),
@@ -26,7 +29,9 @@ client = Table(
 """A registered system; its id is the ``client`` of every row that it sends. ``roles``, ``queues`` and ``scopes`` are
 words with spaces between. Its public keys stand in ``jwks`` or at
 ``jwks_url``, or it has none and comes with tokens of the issuer outside. ``placer_system`` is the system of its
-placer identifiers when they carry no type, ``bars`` is 1 for one that speaks BaRS."""
+placer identifiers when they carry no type, ``bars`` is 1 for one that speaks BaRS. ``callbacks`` are the origins, with
+spaces between, at which it may be told by Subscriptions; ``tell`` is the way in which it is told at its FHIR server
+``ehr_base``, None when it is not."""
 
 access_token = Table(
     "access_token",
