@@ -26,7 +26,7 @@ from referral_service.store.leases import LEASE
 from referral_service.worklist import Role
 from tests.callers import person
 from tests.delivery.world import World, status_of
-from tests.receivers import status
+from tests.receivers import Handler, status
 from tests.shapes import Resource, referral
 
 EXAMPLES = 12
@@ -99,7 +99,8 @@ class Story:
 
     def fail(self) -> None:
         """From now on the receivers answer otherwise."""
-        self.world.hook.answer = self.random.choice([status(500), status(429, **{"Retry-After": "3"}), silent, None])
+        later = refusing(status(429, **{"Retry-After": "3"}))
+        self.world.hook.answer = self.random.choice([refusing(status(500)), later, silent, None])
 
     def die(self) -> None:
         """A worker dies with a delivery in hand, before or after it was sent."""
@@ -152,6 +153,16 @@ def _event(bundle: Resource) -> tuple[Any, Resource | None]:
     if not told["events"]:
         return None, None
     return next(iter(told["events"])), bundle["entry"][1]["resource"]
+
+
+def refusing(answer: Handler) -> Handler:
+    """What was sent is lost to the receiver, and it says so."""
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        request.server.receiver.calls.pop()  # type: ignore[attr-defined]
+        answer(request)
+
+    return handle
 
 
 def silent(request: BaseHTTPRequestHandler) -> None:
