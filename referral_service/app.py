@@ -15,6 +15,10 @@ from referral_service.access.issuer import ALGORITHMS, Issuer
 from referral_service.access.key_sets import KeySets
 from referral_service.access.own_key import OwnKey, own_key_beside, read_own_key
 from referral_service.access.secret import key_beside
+from referral_service.delivery.carrying import Carrier
+from referral_service.delivery.dispatching import Dispatcher
+from referral_service.delivery.ground import Ground
+from referral_service.delivery.subscribers import Keeper
 from referral_service.ehr.reading import Ehrs
 from referral_service.fetching import Fetcher
 from referral_service.fhir.package import definitions as definitions_of_codes
@@ -40,6 +44,7 @@ from referral_service.web import (
     bulk,
     capability,
     definitions,
+    deliveries,
     entering,
     faults,
     fetching,
@@ -60,6 +65,7 @@ from referral_service.web import (
     sessions,
     signing,
     submitting,
+    subscribing,
     token,
     trail,
     worklist,
@@ -82,11 +88,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     gate = gate_of(chosen)
     ehrs = _ehrs_of(chosen, gate.own_key)
     site = site_of(store, policy, chosen.public_url, sandbox=chosen.sandbox)
-    served = application(replace(site, ehrs=ehrs), gate)
+    served = application(replace(site, ehrs=ehrs), gate, chosen.outbound)
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
         start_thread(store, _work_of(store, policy, chosen))
+        start_thread(store, _deliveries_of(store, chosen))
         start_thread(store, Sealer(store, now))
         start_thread(store, Fetcher(site, ehrs, now))
     return served
@@ -146,12 +153,17 @@ def work(settings: Settings, stopping: Event) -> None:
     check_ways(policy, settings)
     if not policy.alerts.contacts:
         log.warning(NO_CONTACT)
-    fetcher = Fetcher(site_of(store, policy, settings.public_url), _ehrs_of(settings, own_key_of(settings)), now)
-    beside = [Thread(target=run, args=(store, work, stopping)) for work in (Sealer(store, now), fetcher)]
-    for thread in beside:
+    ehrs = _ehrs_of(settings, own_key_of(settings))
+    beside: dict[str, Work] = {
+        "sealing": Sealer(store, now),
+        "deliveries": _deliveries_of(store, settings),
+        "fetching": Fetcher(site_of(store, policy, settings.public_url), ehrs, now),
+    }
+    threads = [Thread(target=run, args=(store, one, stopping), name=name) for name, one in beside.items()]
+    for thread in threads:
         thread.start()
     run(store, _work_of(store, policy, settings), stopping)
-    for thread in beside:
+    for thread in threads:
         thread.join()
     store.close()
 
@@ -161,6 +173,12 @@ def _work_of(store: Store, policy: Policy, settings: Settings) -> Work:
     if not settings.sandbox:
         return Together(usual)
     return Together((*usual, Player(site_of(store, policy, settings.public_url, sandbox=True), now)))
+
+
+def _deliveries_of(store: Store, settings: Settings) -> Work:
+    """Work of a thread of its own, so that no alert waits for a receiver that is slow to answer."""
+    ground = Ground(store, settings, now)
+    return Together((Dispatcher(ground), Keeper(ground), Carrier(ground)))
 
 
 def remark_on_alerts(settings: Settings) -> str | None:
@@ -187,13 +205,17 @@ def site_of(store: Store, policy: Policy, public_url: str, *, sandbox: bool = Fa
     )
 
 
-def application(site: Site, gate: Gate = OPEN) -> Flask:
-    """All doors on one site; what a process that died left waiting is decided first."""
+def application(site: Site, gate: Gate = OPEN, outbound: frozenset[str] = frozenset()) -> Flask:
+    """All doors on one site; what a process that died left waiting is decided first.
+
+    ``outbound`` are the origins that may be called although they are not public or not https.
+    """
     reconsider_all(site, datetime.now(UTC))
     app = Flask("referral_service.web")
     app.extensions["site"] = site
     app.jinja_env.globals["is_sandbox"] = site.sandbox
     app.extensions["gate"] = gate
+    app.extensions["outbound"] = outbound
     app.extensions["limiter"] = Limiter(site.store, site.policy.limits)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -203,10 +225,11 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     sessions.register(app, gate.secret_key, site.public_url)
     openid.register(app, gate.openid)
     auditing.register(app, recorder)
-    doors = (submitting, binaries, messages, moving, operations, searching, reading, auditor, definitions)
-    described = (capability, openapi, token, hooks, health)
-    rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, trail, signing, openid)
-    for room in (*doors, own_keys, *described, *rooms, fetching):
+    reads = (searching, reading, auditor, definitions, capability, openapi)
+    doors = (submitting, binaries, messages, moving, operations, subscribing, hooks, *reads, token, own_keys, health)
+    lists = (worklist, alerts, not_taken, overview, trail, deliveries)
+    rooms = (*lists, pages, acting, bulk, attachments, entering, signing, openid, fetching)
+    for room in (*doors, *rooms):
         app.register_blueprint(room.blueprint)
     return app
 

@@ -125,21 +125,24 @@ def client() -> None:
 @click.option("--jwks-url", help="Where it publishes them.")
 @click.option("--placer-system", help="The system of its placer identifiers, when they carry no type.")
 @click.option("--bars", is_flag=True, help="It speaks BaRS.")
-@click.option("--ehr-base", help="The FHIR base where the records that it refers to can be read.")
-@click.option("--ehr-token-url", help="Where this service gets its token for that, if it has to log in.")
+@click.option("--callback", "callbacks", multiple=True, metavar="ORIGIN", help="Where its Subscriptions may lead to.")
+@click.option("--ehr-base", metavar="URL", help="The base of its FHIR server, where what it refers to can be read.")
+@click.option("--ehr-token-url", metavar="URL", help="Where this service gets its token there, if it has to log in.")
 @click.option("--ehr-client-id", help="Who this service is there.")
+@click.option("--tell", type=click.Choice(["task"]), help="How it is told of every change at its FHIR server.")
 @click.option("--outside-issuer", is_flag=True, help="It has no keys here; its tokens come from the issuer outside.")
 @click.option("--cds-issuer", metavar="URL", help="The iss of what it signs when it calls by CDS Hooks.")
 def client_add(jwks: BinaryIO | None, **given: Any) -> None:
     """Register a system; one that was revoked is registered anew and has its records again."""
     from referral_service.access.registering import Registration, register
-    from referral_service.web.reading import READABLE
+    from referral_service.web.reading import GRANTABLE
 
     with _plainly():
         settings = from_environment(serves=False)
+        settings = from_environment(serves=False)
         asked = Registration(given.pop("client_id"), jwks=jwks.read() if jwks else None, **given)
         with _store(settings) as store, store.writing() as connection:
-            register(connection, asked, READABLE, datetime.now(UTC), settings.outbound)
+            register(connection, asked, GRANTABLE, datetime.now(UTC), settings.outbound)
     click.echo(f"{asked.id} is registered.")
 
 

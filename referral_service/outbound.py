@@ -35,12 +35,12 @@ logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it logs whole address
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Seconds to connect, between two pieces of the answer, and for the whole call with all that belongs to it; and
-    how large the answer's body may be."""
+    how large the answer's body may be: None where its status says it all, and the body is left unread."""
 
     connect: float = 5.0
     read: float = 10.0
     whole: float = 20.0
-    max_bytes: int = 64 * 1024
+    max_bytes: int | None = 64 * 1024
 
     def within(self, seconds: float) -> Limits:
         """No longer than ``seconds``."""
@@ -92,11 +92,11 @@ class Outbound:
 
     def get(self, address: str, headers: Mapping[str, str], within: float | None = None) -> Reply:
         """As :meth:`post`; ``within`` is how many seconds are left, when that is less than the limits allow."""
-        return self._call("GET", address, None, headers, within)
+        return self.send("GET", address, None, headers, within)
 
     def post(self, address: str, body: bytes, headers: Mapping[str, str], within: float | None = None) -> Reply:
         """Raises :class:`NotAllowed`, or :class:`OutboundError` when no whole answer came in time."""
-        return self._call("POST", address, body, headers, within)
+        return self.send("POST", address, body, headers, within)
 
     def _origin(self, address: str) -> str:
         found = _origin_of(address)
@@ -106,9 +106,10 @@ class Outbound:
             raise NotAllowed("no https address")
         return found
 
-    def _call(
-        self, method: str, address: str, body: bytes | None, headers: Mapping[str, str], within: float | None
+    def send(
+        self, method: str, address: str, body: bytes | None, headers: Mapping[str, str], within: float | None = None
     ) -> Reply:
+        """As :meth:`post`, by any method."""
         anywhere = self._origin(address) in self._private
         limits = self._limits if within is None else self._limits.within(within)
         return _call(method, address, body, headers, limits, anywhere=anywhere)
@@ -175,7 +176,8 @@ def _answer(
         )
         with asked as answer:
             named = {name.lower(): value for name, value in answer.headers.items()}
-            return Reply(answer.status_code, _body(answer, until, limits.max_bytes), named)
+            read = b"" if limits.max_bytes is None else _body(answer, until, limits.max_bytes)
+            return Reply(answer.status_code, read, named)
 
 
 class _Line:

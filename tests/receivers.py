@@ -71,6 +71,7 @@ class Call:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    method: str = "POST"
 
 
 @dataclass
@@ -98,8 +99,11 @@ class Receiver:
             def do_POST(self) -> None:
                 self._take(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
+            def do_PUT(self) -> None:
+                self.do_POST()
+
             def _take(self, body: dict[str, Any]) -> None:
-                receiver.calls.append(Call(self.path, dict(self.headers), body))
+                receiver.calls.append(Call(self.path, dict(self.headers), body, self.command))
                 receiver.called.set()
                 if receiver.hold is not None:
                     receiver.hold.wait(60)
@@ -109,6 +113,7 @@ class Receiver:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", self.port), Answering)
+        server.receiver = receiver  # type: ignore[attr-defined]
         if context is not None:
             server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

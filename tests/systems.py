@@ -17,7 +17,7 @@ from joserfc.jws import JWSRegistry
 
 from referral_service.access.registering import Registration, register
 from referral_service.store.engine import Store
-from referral_service.web.reading import READABLE
+from referral_service.web.reading import GRANTABLE
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 AUDIENCE = "http://localhost/auth/token"
@@ -97,7 +97,7 @@ class System:
 
     def register(self, store: Store, private: frozenset[str] = frozenset(), **changed: Any) -> System:
         with store.writing() as connection:
-            register(connection, self.registration(**changed), READABLE, datetime.now(UTC), private)
+            register(connection, self.registration(**changed), GRANTABLE, datetime.now(UTC), private)
         return self
 
     def token(self, app: Flask, scope: str = EVERYTHING) -> str:

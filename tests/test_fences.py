@@ -38,21 +38,22 @@ PURE = {"addresses", "issues", "policy", "referral", "routing", "decide", "workl
 
 INWARD = {
     # room         what it may never import
-    "fhir": {"intake", "store", "web", "worker", "telling", "app", "cli"},
-    "store": {"intake", "access", "web", "worker", "telling", "app", "cli"},
-    "intake": {"web", "access", "worker", "telling", "app", "cli"},
-    "access": {"fhir", "intake", "web", "worker", "telling", "app", "cli"},
-    "ehr": {"access", "intake", "store", "web", "worker", "telling", "app", "cli"},
-    "fetching": {"access", "web", "telling", "app", "cli"},
+    "fhir": {"intake", "store", "delivery", "web", "worker", "telling", "app", "cli"},
+    "store": {"intake", "access", "delivery", "web", "worker", "telling", "app", "cli"},
+    "intake": {"web", "access", "delivery", "worker", "telling", "app", "cli"},
+    "access": {"fhir", "intake", "delivery", "web", "worker", "telling", "app", "cli"},
+    "ehr": {"access", "intake", "store", "delivery", "web", "worker", "telling", "app", "cli"},
+    "fetching": {"access", "delivery", "web", "telling", "app", "cli"},
+    "delivery": {"web", "telling", "app", "cli"},
     "web": {"fetching", "worker", "telling", "app", "cli"},
-    "worker": {"fhir", "intake", "web", "telling", "reminding", "app", "cli"},
+    "worker": {"fhir", "intake", "delivery", "web", "telling", "reminding", "app", "cli"},
     "reminding": {"web", "telling", "app", "cli"},
     "playing": {"web", "telling", "reminding", "app", "cli"},
     "recording": {"intake", "access", "web", "worker", "telling", "app", "cli"},
     "sealing": {"intake", "access", "web", "worker", "telling", "app", "cli"},
     "telling": {"fhir", "intake", "web", "app", "cli"},
     "mail": {"fhir", "intake", "store", "web", "worker", "telling", "app", "cli"},
-    "outbound": {"fhir", "intake", "store", "web", "worker", "telling", "app", "cli"},
+    "outbound": {"fhir", "intake", "store", "delivery", "web", "worker", "telling", "app", "cli"},
 }
 
 

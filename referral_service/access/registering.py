@@ -21,6 +21,9 @@ from referral_service.worklist import Role
 from referral_service.worklist.actors import machine
 
 CLIENT_ROLES = (Role.PLACER, Role.FILLER)
+TELLING = ("task",)
+"""The ways in which a client can be told at its own FHIR server."""
+
 MAX_KEY_SET = 64 * 1024
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s]+", re.ASCII)
@@ -35,6 +38,8 @@ class RegistrationError(ValueError):
 class Registration:
     """What is asked for. Its key set is given as a file holds it (``jwks``) or as an address (``jwks_url``), or its
     tokens come from the issuer outside: one of the three.
+
+    ``callbacks`` are the origins that its Subscriptions may lead to, ``ehr_base`` is the address of its FHIR server.
     """
 
     id: str
@@ -46,6 +51,8 @@ class Registration:
     jwks_url: str | None = None
     placer_system: str | None = None
     bars: bool = False
+    callbacks: tuple[str, ...] = ()
+    tell: str | None = None
     outside_issuer: bool = False
     cds_issuer: str | None = None
     ehr_base: str | None = None
@@ -64,7 +71,7 @@ def register(
 
     ``private`` are the origins that may lie at private addresses or be plain http.
     """
-    row = {**_row(asked, types, at), **_ehr(asked, private)}
+    row = {**_row(asked, types, at), **_ehr(asked, private), **_told(asked, private)}
     try:
         is_new = systems.register(connection, row)
     except KeyTaken as problem:
@@ -135,6 +142,17 @@ def _check_callable(what: str, address: str, private: frozenset[str]) -> None:
         raise RegistrationError(f"{what} begins with https://, unless its origin stands in REFERRAL_OUTBOUND")
     if is_named_private(urlsplit(address).hostname or ""):
         raise RegistrationError(f"{what} lies at a private address, and its origin is not in REFERRAL_OUTBOUND")
+
+
+def _told(asked: Registration, private: frozenset[str]) -> dict[str, str | None]:
+    """Where a client may be told by Subscriptions, and in which way at its FHIR server."""
+    for callback in asked.callbacks:
+        _check_callable("a callback", callback, private)
+        if urlsplit(callback).path.strip("/"):
+            raise RegistrationError("a callback is scheme, host and port only, with no path behind them")
+    if asked.tell is not None and (asked.tell not in TELLING or asked.ehr_base is None):
+        raise RegistrationError(f"a client is told by {' or '.join(TELLING)}, at its EHR's base")
+    return {"callbacks": " ".join(dict.fromkeys(map(origin, asked.callbacks))), "tell": asked.tell}
 
 
 def _check_line(what: str, text: str, longest: int) -> None:

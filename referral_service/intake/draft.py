@@ -17,7 +17,7 @@ from referral_service.intake.reading import attachment_addresses, references
 from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import names_of
 from referral_service.issues import FaultKind
-from referral_service.store import tables
+from referral_service.store import deliveries, tables
 from referral_service.store.engine import Connection, Table
 from referral_service.store.leases import ring
 from referral_service.store.lookups import Known
@@ -176,6 +176,15 @@ class Draft:
             take_ledger(connection, taking.received_id, taking.position, state, referral_id, notice)
         if self.rows.keys() & {tables.notice, tables.scene, tables.ehr_fetch}:
             ring(connection)
+        deliveries.note(connection, self._changes())
+
+    def _changes(self) -> list[dict[str, Any]]:
+        """The new versions of referrals and Tasks, of which others are told."""
+        told_of = {"ServiceRequest": tables.service_request, "Task": tables.task}
+        new = [(kind, row["id"], 1) for kind, table in told_of.items() for row in self.rows.get(table, ())]
+        new += [(one.kind, one.id, one.expected_version + 1) for one in self.replacements if one.kind in told_of]
+        facts = {"client": self.incoming.client, "at": self.incoming.instant}
+        return [{**facts, "type": kind, "resource_id": one, "version": version} for kind, one, version in sorted(new)]
 
 
 def patient_tokens(resource: Resource) -> dict[str, list[tuple[str, str]]]:

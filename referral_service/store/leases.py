@@ -26,14 +26,18 @@ _SLICE = 1.0
 Row = Mapping[str, Any]
 
 
-def claim(connection: Connection, table: Table, at: datetime, lease: timedelta = LEASE) -> Row | None:
+def claim(
+    connection: Connection, table: Table, at: datetime, *only: ColumnElement[bool], lease: timedelta = LEASE
+) -> Row | None:
     """Takes the row that has been due for longest, with ``attempts`` as it is now; None when none is due.
+
+    ``only`` are conditions that the row has to meet beside.
 
     Two workers never get the same one: on PostgreSQL the second passes over what the first has locked, on SQLite
     writers take turns.
     """
-    query = select(table).where(table.c.due <= instant(at)).order_by(table.c.due).limit(1)
-    found = connection.execute(query.with_for_update(skip_locked=True)).mappings().one_or_none()
+    query = select(table).where(table.c.due <= instant(at), *only).order_by(table.c.due).limit(1)
+    found = connection.execute(query.with_for_update(of=table, skip_locked=True)).mappings().one_or_none()
     if found is None:
         return None
     row = dict(found)
@@ -54,9 +58,9 @@ def postpone(connection: Connection, table: Table, row: Row, until: datetime, **
     return connection.execute(update(table).where(*held).values(due=instant(until), **values)).rowcount == 1
 
 
-def next_due(connection: Connection, table: Table) -> str | None:
+def next_due(connection: Connection, table: Table, *only: ColumnElement[bool]) -> str | None:
     """When the next row is due, also when that has passed."""
-    due: str | None = connection.execute(select(func.min(table.c.due)).where(table.c.due.is_not(None))).scalar()
+    due: str | None = connection.execute(select(func.min(table.c.due)).where(table.c.due.is_not(None), *only)).scalar()
     return due
 
 

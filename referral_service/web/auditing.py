@@ -59,6 +59,11 @@ _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "acting.do": ("U", "update"),
     "bulk.do": ("U", "update"),
     "alerts.acknowledge": ("U", "update"),
+    "deliveries.send_again": ("U", "update"),
+    "subscribing.search": _SEARCH,
+    "subscribing.search_by_form": _SEARCH,
+    "subscribing.status": _OPERATION,
+    "subscribing.events": _OPERATION,
 }
 """Calls that are not what their method says; a list is a search once it has said so (:func:`listed`)."""
 
@@ -84,15 +89,22 @@ def begin(caller: Caller) -> Access:
     return found
 
 
+_TYPE_OF_ROOM = {
+    "auditor": "AuditEvent",
+    "binaries": "Binary",
+    "moving": "Task",
+    "subscribing": "Subscription",
+    "trail": "Patient",
+}
+
+
 def _addressed() -> list[str]:
     """The resource that the address names, whether it is there or not; none when the id cannot be one of ours."""
     given: Mapping[str, Any] = request.view_args or {}
     identity = str(given.get("identity", ""))
     endpoint = request.endpoint or ""
     room = endpoint.partition(".")[0]
-    usual = {"moving": "Task", "auditor": "AuditEvent", "trail": "Patient", "binaries": "Binary"}.get(
-        room, "ServiceRequest"
-    )
+    usual = _TYPE_OF_ROOM.get(room, "ServiceRequest")
     reference = our_reference(str(given.get("kind", usual)), identity)
     return [reference] if reference else []
 
@@ -144,6 +156,7 @@ def written_with(connection: Connection, referral_id: str | None) -> None:
     found, referrals = access(), [referral_id] if referral_id else []
     patients = sorted(audit.patients_of(connection, referrals))
     references = [f"ServiceRequest/{one}" for one in referrals]
+    references += list(found.references)
     audit.add(connection, [Event(new_id(), instant(now()), found, found.action, references, patients)])
     when_durable(connection, found.has_become_durable)
 

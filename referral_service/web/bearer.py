@@ -14,7 +14,7 @@ from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import systems
 from referral_service.store.writes import KeyTaken
 from referral_service.web.http import gate, is_hook, now, site
-from referral_service.web.reading import READABLE
+from referral_service.web.reading import GRANTABLE
 
 
 def bearer() -> Caller | None:
@@ -36,7 +36,7 @@ def _holder(token: str) -> Caller | None:
     if "." in token and gate().issuer is not None:
         return _holder_outside(token)
     with site().store.reading() as connection:
-        return caller_with(connection, token, READABLE, now())
+        return caller_with(connection, token, GRANTABLE, now())
 
 
 def _ehr(token: str) -> Caller:
@@ -59,7 +59,7 @@ def _ehr(token: str) -> Caller:
             "The token was used before; each has a jti of its own." if isinstance(problem, KeyTaken) else str(problem)
         )
         raise Fault(FaultKind.LOGIN, error("login", "invalid-token", words)) from problem
-    return system(client, parse_scopes(client["scopes"], READABLE))
+    return system(client, parse_scopes(client["scopes"], GRANTABLE))
 
 
 def _holder_outside(token: str) -> Caller | None:
@@ -69,6 +69,6 @@ def _holder_outside(token: str) -> Caller | None:
         client_id, words = outside.client_named(token, issuer, now())
         with site().store.reading() as connection:
             client = systems.client_in_use(connection, client_id)
-        return system(client, outside.scopes_of(words, client, frozenset(READABLE))) if client is not None else None
+        return system(client, outside.scopes_of(words, client, frozenset(GRANTABLE))) if client is not None else None
     except TokenError:  # told to the caller as one kind of fault, whatever it is
         return None

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, current_app
 from referral_service.fhir.messages import requests
 from referral_service.fhir.package import KINDS
 from referral_service.fhir.search import INCLUDES, PARAMETERS, REVINCLUDES, Parameter
+from referral_service.fhir.subscription import BACKPORT, PROFILE, TOPICS
 from referral_service.fhir.writer import CANONICAL, PROCESS_MESSAGE, typed
 from referral_service.web.http import FHIR_JSON, JSON_PATCH, fhir_base, fhir_response, gate, site
 from referral_service.web.token import token_address
@@ -26,6 +27,7 @@ _INTERACTIONS = {
     "history-instance": ("GET", "/fhir/{kind}/x/_history"),
     "update": ("PUT", "/fhir/{kind}/x"),
     "patch": ("PATCH", "/fhir/{kind}/x"),
+    "delete": ("DELETE", "/fhir/{kind}/x"),
 }
 _OPERATIONS = {
     "ServiceRequest": ("preview", "decision", "original", "receipt"),
@@ -91,11 +93,21 @@ def _security(token: str) -> dict[str, Any]:
 def _resources() -> list[dict[str, Any]]:
     from referral_service.web.reading import READABLE
 
-    return [_resource(kind) for kind in (*READABLE, "HealthcareService", "AuditEvent", *KINDS)]
+    kinds = (*READABLE, "HealthcareService", "AuditEvent", *KINDS)
+    return [*(_resource(kind) for kind in kinds), _with_topics(_resource("Subscription"))]
+
+
+def _with_topics(resource: dict[str, Any]) -> dict[str, Any]:
+    """R4 has no resource for topics; the Subscriptions R5 Backport names them here."""
+    url = f"{BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
+    extensions = [{"url": url, "valueCanonical": topic} for topic in TOPICS]
+    return {"extension": extensions, "type": resource.pop("type"), "supportedProfile": [PROFILE], **resource}
 
 
 def _resource(kind: str) -> dict[str, Any]:
     search = [{"name": name, "type": one.type.value} for name, one in _parameters(kind)]
+    if kind == "Subscription":
+        search = [{"name": "_id", "type": "token"}, {"name": "status", "type": "token"}, {"name": "url", "type": "uri"}]
     if kind in KINDS:
         search = [{"name": "url", "type": "uri"}]
     if kind == "MessageDefinition":
@@ -108,7 +120,7 @@ def _resource(kind: str) -> dict[str, Any]:
     resource: dict[str, Any] = {"type": kind, "interaction": [{"code": code} for code in interactions]}
     resource |= {
         "versioning": "no-version" if kind == "AuditEvent" else "versioned",
-        "conditionalCreate": "create" in interactions,
+        "conditionalCreate": "create" in interactions and kind != "Subscription",
     }
     if search:
         resource["searchParam"] = search
@@ -125,6 +137,8 @@ def _operations(kind: str) -> list[dict[str, str]]:
     """``$validate`` is for every type; the others are for the one that they belong to."""
     found = {"validate": f"{CANONICAL}/OperationDefinition/validate"}
     found |= {name: f"{CANONICAL}/OperationDefinition/{name}" for name in _OPERATIONS.get(kind, ())}
+    if kind == "Subscription":
+        found |= {name: f"{BACKPORT}/OperationDefinition/backport-subscription-{name}" for name in ("status", "events")}
     if kind == "ConceptMap":
         found["translate"] = "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate"
     return [{"name": name, "definition": definition} for name, definition in found.items()]

@@ -11,13 +11,24 @@ from flask import url_for
 from referral_service.intake.moves import actions_of
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.referral import Queue
-from referral_service.store import alerts, fetches, listing, lookups, worklist
+from referral_service.store import alerts, deliveries, fetches, listing, lookups, worklist
 from referral_service.store.worklist import Reader, Row
 from referral_service.web.attachments import files_of
 from referral_service.web.auditing import audited
 from referral_service.web.frame import CLOSED, frame, known_for, now, parsed
 from referral_service.web.http import actor, queues_seen, site
-from referral_service.web.present import acting, alert, decision, evidence, nottaken, queue, referral, timeline, words
+from referral_service.web.present import (
+    acting,
+    alert,
+    decision,
+    delivery,
+    evidence,
+    nottaken,
+    queue,
+    referral,
+    timeline,
+    words,
+)
 from referral_service.web.present import fetches as present_fetches
 from referral_service.web.present.acting import Options, Typed
 from referral_service.web.present.likely import likely
@@ -45,6 +56,7 @@ def page(identity: str, typed: Typed | None = None, *, seen: int | None = None, 
         audited([f"ServiceRequest/{identity}"], [row["patient_id"]])
         changes = worklist.timeline(connection, row["task_id"])
         raised = alerts.of_referral(connection, identity)
+        told = deliveries.of_referral(connection, identity)
         people = listing.assignees(connection, queues_seen())
         around = frame(connection, CLOSED if row["closed"] else row["queue"], at)
         events = timeline.timeline(changes, at, policy, is_masked=row["referral_status"] == queue.MASKED)
@@ -59,6 +71,7 @@ def page(identity: str, typed: Typed | None = None, *, seen: int | None = None, 
         "standing": standing(row, changes, at, policy),
         "events": events,
         "awaited": awaited,
+        "receivers": delivery.of_referral(told, row["client"], at),
         "alerts": [alert.shown(one, at, policy) for one in raised],
         "offered": offered,
         "problem": acting.problem(BY_CODE[typed.action], typed, offered) if typed else None,

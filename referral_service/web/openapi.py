@@ -39,6 +39,8 @@ _QUERIES: dict[str, dict[str, Schema]] = {
     "operations.receipt": {"request-id": _TEXT, "identifier": _TEXT},
     "operations.validate": {"profile": _TEXT},
     "definitions.search": {"url": _TEXT, "context": _TEXT},
+    "subscribing.search": {"_id": _TEXT, "status": _TEXT, "url": _TEXT},
+    "subscribing.events": {"eventsSinceNumber": _TEXT, "eventsUntilNumber": _TEXT, "content": _TEXT},
     "definitions.translate": dict.fromkeys(("system", "code", "url", "targetsystem"), _TEXT),
 }
 _BODIES = {
@@ -49,6 +51,8 @@ _BODIES = {
     "operations.preview_decision": "ServiceRequest",
     "moving.put": "Task",
     "moving.undo": "Parameters",
+    "subscribing.create": "Subscription",
+    "subscribing.update": "Subscription",
 }
 """The type that is sent, where the address does not say it."""
 _OBJECT: Schema = {"type": "object"}
@@ -155,7 +159,7 @@ def _operation(route: Route, method: str, fixed: dict[str, str], parameters: lis
     }
     if method in ("PUT", "PATCH") and (kind or _BODIES.get(endpoint, "Task")) in ("ServiceRequest", "Task"):
         described["parameters"].append(_if_match())
-    if method != "GET":
+    if method not in ("GET", "DELETE"):
         described["requestBody"] = {"required": True, "content": _body(endpoint, kind)}
     return described
 
@@ -191,6 +195,9 @@ def _if_match() -> Schema:
 def _body(endpoint: str, kind: str | None) -> Schema:
     if endpoint == "searching.by_form" and kind is not None:
         form = {"type": "object", "properties": _search_schemas(kind), "additionalProperties": False}
+        return {"application/x-www-form-urlencoded": {"schema": form}}
+    if endpoint == "subscribing.search_by_form":
+        form = {"type": "object", "properties": _QUERIES["subscribing.search"], "additionalProperties": False}
         return {"application/x-www-form-urlencoded": {"schema": form}}
     if endpoint == "moving.patch":
         operation = {"type": "object", "required": ["op", "path"], "properties": _patch()}

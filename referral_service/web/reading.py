@@ -18,6 +18,9 @@ from referral_service.web.http import FHIR_JSON, fhir_base, fhir_response, sight
 
 blueprint = Blueprint("reading", __name__, url_prefix="/fhir")
 READABLE = (*sorted(SUPPORTING), "ServiceRequest", "Task")
+GRANTABLE = (*READABLE, "Subscription")
+"""Types that a scope may name."""
+
 _KIND = "<any({}):kind>".format(", ".join(READABLE))
 
 

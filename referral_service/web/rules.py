@@ -11,6 +11,7 @@ COORDINATING = frozenset({Role.COORDINATOR, Role.LEAD})
 LEADING = frozenset({Role.LEAD})
 AUDITING = frozenset({Role.AUDITOR})
 LOOKING_AT_INPUT = frozenset({Role.COORDINATOR, Role.LEAD, Role.INTEGRATOR})
+TENDING = frozenset({Role.LEAD, Role.INTEGRATOR})
 PEOPLE = frozenset({Role.COORDINATOR, Role.LEAD, Role.AUDITOR, Role.INTEGRATOR})
 NOBODY: frozenset[Role] = frozenset()
 
@@ -51,6 +52,14 @@ RULES: Mapping[str, Rule] = {
     "submitting.create_supporting": Rule("{kind}.c"),
     "submitting.put_supporting": Rule("{kind}.u"),
     "submitting.not_created": Rule("*"),
+    "subscribing.create": Rule("Subscription.c"),
+    "subscribing.update": Rule("Subscription.u"),
+    "subscribing.end": Rule("Subscription.d"),
+    "subscribing.read": Rule("Subscription.r"),
+    "subscribing.search": Rule("Subscription.s"),
+    "subscribing.search_by_form": Rule("Subscription.s"),
+    "subscribing.status": Rule("Subscription.r"),
+    "subscribing.events": Rule("Subscription.r"),
     "operations.preview_decision": Rule("ServiceRequest.c"),
     "operations.validate": Rule("*"),
     "operations.decision": Rule("ServiceRequest.r", COORDINATING),
@@ -102,6 +111,8 @@ RULES: Mapping[str, Rule] = {
     "auditor.read": _AUDIT,
     "trail.show": _AUDIT,
     "trail.show_patient": _AUDIT,
+    "deliveries.show_list": Rule(roles=TENDING),
+    "deliveries.send_again": Rule(roles=TENDING),
     "overview.show_overview": Rule(roles=LEADING),
     "overview.export_table": Rule(roles=LEADING),
     "overview.export_list": _PAGE,

@@ -105,7 +105,7 @@ def put_supporting(kind: str, identity: str) -> Response:
     return _sole(receive_supporting(site(), request_in, kind))
 
 
-@blueprint.post("/<any({}):kind>".format(", ".join(sorted(AUTHORED_ONLY))))
+@blueprint.post("/<any({}):kind>".format(", ".join(sorted(AUTHORED_ONLY - {"Subscription"}))))
 def not_created(kind: str) -> Response:
     words = f"A {kind} is written by this service itself."
     response = fault_response(FaultKind.METHOD, [error("not-supported", "method-not-allowed", words)])

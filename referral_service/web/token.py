@@ -20,7 +20,7 @@ from referral_service.access.tokens import TOKEN_SECONDS, granted, issue, use_up
 from referral_service.store import systems
 from referral_service.store.writes import KeyTaken
 from referral_service.web.http import gate, now, site
-from referral_service.web.reading import READABLE
+from referral_service.web.reading import GRANTABLE
 
 blueprint = Blueprint("token", __name__)
 
@@ -49,7 +49,7 @@ def smart_configuration() -> Response:
             "grant_types_supported": ["client_credentials"],
             "token_endpoint_auth_methods_supported": ["private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": list(SMART),
-            "scopes_supported": ["system/*.cruds", *(f"system/{kind}.cruds" for kind in READABLE)],
+            "scopes_supported": ["system/*.cruds", *(f"system/{kind}.cruds" for kind in GRANTABLE)],
             # Required of every server, also of one that has no log-in which would use it.
             "code_challenge_methods_supported": ["S256"],
             "capabilities": ["client-confidential-asymmetric", "permission-v2"],
@@ -140,7 +140,7 @@ def _no_client(words: str) -> Refused:
 def _scopes(asked: str, client: systems.Row) -> Scopes | Refused:
     """The scopes asked for, or what is said once the assertion is used up: for it was a good one."""
     try:
-        return granted(asked, client, READABLE)
+        return granted(asked, client, GRANTABLE)
     except ScopeError:
         return Refused("invalid_scope", "A scope is missing, not in the SMART 2 grammar, or not granted to the client.")
 

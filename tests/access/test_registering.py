@@ -45,7 +45,8 @@ FILLER = (
     *("--jwks-url", "https://lab.example/jwks.json", "--placer-system", "https://lab.example/orders", "--bars"),
     *("--cds-issuer", "https://lab.example/hooks"),
     *("--ehr-base", "https://lab.example/fhir/", "--ehr-token-url", "https://login.lab.example/token"),
-    *("--ehr-client-id", "referrals"),
+    *("--ehr-client-id", "referrals", "--tell", "task"),
+    *("--callback", "https://lab.example", "--callback", "https://hooks.lab.example:8443/"),
 )
 
 
@@ -70,6 +71,8 @@ def test_a_client_is_added_and_kept_as_it_was_given(command: Command, store: Sto
             "ehr_base": None,
             "ehr_token_url": None,
             "ehr_client_id": None,
+            "callbacks": "",
+            "tell": None,
             "revoked_at": None,
         },
         {
@@ -86,6 +89,8 @@ def test_a_client_is_added_and_kept_as_it_was_given(command: Command, store: Sto
             "ehr_base": "https://lab.example/fhir",
             "ehr_token_url": "https://login.lab.example/token",
             "ehr_client_id": "referrals",
+            "callbacks": "https://lab.example:443 https://hooks.lab.example:8443",
+            "tell": "task",
             "revoked_at": None,
         },
     ]

@@ -20,6 +20,7 @@ from referral_service.web.rules import RULES
 from tests.web.signing import KEY, OURS, USERS, add_users, sign_in, token_on
 
 PAGES_OF_LEADS = {"/overview", "/overview/x.csv"}
+PAGES_OF_DELIVERIES = {"/deliveries", "/deliveries/x/x/0/again"}
 PAGES_OF_COORDINATORS = {
     *("/", "/refresh", "/worklist.csv", "/alerts", "/alerts/x/acknowledge", "/referrals/new", "/referrals/x"),
     *("/referrals/x/do/x", "/referrals/x/files/x", "/referrals/x/files/x/shown", "/referrals/x/ask-again"),
@@ -115,9 +116,17 @@ def test_each_role_is_let_in_where_its_rule_says_and_refused_everywhere_else(
 @pytest.mark.parametrize(
     ("user", "opened"),
     [
-        ("lead", PAGES_OF_LEADS | PAGES_OF_COORDINATORS | PAGES_OF_INPUT | PAGES_OF_EVERYBODY | READ_BY_COORDINATORS),
+        (
+            "lead",
+            PAGES_OF_LEADS
+            | PAGES_OF_DELIVERIES
+            | PAGES_OF_COORDINATORS
+            | PAGES_OF_INPUT
+            | PAGES_OF_EVERYBODY
+            | READ_BY_COORDINATORS,
+        ),
         ("coordinator", PAGES_OF_COORDINATORS | PAGES_OF_INPUT | PAGES_OF_EVERYBODY | READ_BY_COORDINATORS),
-        ("integrator", PAGES_OF_INPUT | PAGES_OF_EVERYBODY),
+        ("integrator", PAGES_OF_DELIVERIES | PAGES_OF_INPUT | PAGES_OF_EVERYBODY),
         ("auditor", PAGES_OF_AUDITORS | PAGES_OF_EVERYBODY),
     ],
 )

@@ -19,8 +19,10 @@ from referral_service.store import tables
 from referral_service.worklist import Role
 from tests import callers, hooking
 from tests.callers import Doors, filler, person, placer
+from tests.delivery.world import subscription
 from tests.shapes import ADULT_BORN, CHILD_BORN, Caller, Resource, bundle, entry, patient, referral
 from tests.shapes import placer as number
+from tests.systems import System
 
 NORTH, SOUTH = placer("north"), placer("south")
 ADULTS, CHILDREN = filler("clinic", Queue.ADULT), filler("childrens", Queue.PEDIATRIC)
@@ -37,6 +39,7 @@ class Theirs:
     born: str
     ids: list[tuple[str, str]] = field(default_factory=list)
     referral_id: str = ""
+    subscription_id: str = ""
 
     @property
     def placer(self) -> str:
@@ -66,6 +69,7 @@ def world(site: Site) -> World:
     for who, theirs in ((NORTH, made.north), (SOUTH, made.south)):
         _send(doors.of(who), theirs)
         theirs.ids = _ids_of(site, theirs.client)
+        theirs.subscription_id = _subscribed(site, doors.of(who), theirs.client)
     return made
 
 
@@ -96,6 +100,14 @@ def _send(caller: Caller, theirs: Theirs) -> None:
     hangs = {"resourceType": "Communication", "status": "completed", "about": [{"reference": "ServiceRequest/1"}]}
     assert caller.post("Communication", hangs | {"note": [{"text": secret}]}).status_code == 201
     assert _changed(caller, "More was said.").status_code == 200
+
+
+def _subscribed(site: Site, caller: Caller, client: str) -> str:
+    """The id of a Subscription of one sender, which is at home in a table of its own."""
+    System(client).register(site.store, callbacks=(f"https://{client}.example",))
+    answer = caller.post("Subscription", subscription(f"https://{client}.example/hook", reason=f"secret{client}"))
+    assert answer.status_code == 201, answer.text
+    return str(answer.get_json(force=True)["id"])
 
 
 def _changed(caller: Caller, words: str) -> TestResponse:
@@ -272,6 +284,21 @@ def _page(method: str, path: str) -> Case:
     return case
 
 
+def _found_subscriptions(_: str, identity: str, __: Theirs) -> Iterator[Request]:
+    yield "POST", "Subscription/_search", f"_id={identity}", {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def _subscribe(method: str) -> Case:
+    def case(_: str, identity: str, __: Theirs) -> Iterator[Request]:
+        wanted = subscription("https://hooks.example/", filters=[f"Task?requester=Practitioner/{identity}"])
+        if method == "POST":
+            yield method, "Subscription", wanted, {}
+        else:
+            yield method, f"Subscription/{identity}", wanted | {"id": identity} if method == "PUT" else None, {}
+
+    return case
+
+
 READS: dict[str, Case] = {
     "reading.read": _get("{kind}/{id}"),
     "reading.history": _get("{kind}/{id}/_history"),
@@ -294,6 +321,11 @@ READS: dict[str, Case] = {
     "not_taken.show_text": _page("GET", "not-taken/{id}/text"),
     "auditor.read": _get("AuditEvent/{id}"),
     "trail.show_patient": _page("GET", "audit/patients/{id}"),
+    "subscribing.read": _get("Subscription/{id}"),
+    "subscribing.status": _get("Subscription/{id}/$status"),
+    "subscribing.events": _get("Subscription/{id}/$events?content=full-resource"),
+    "subscribing.search": _get("Subscription?_id={id}"),
+    "subscribing.search_by_form": _found_subscriptions,
 }
 WRITES: dict[str, Case] = {
     "moving.put": _task("PUT"),
@@ -310,6 +342,10 @@ WRITES: dict[str, Case] = {
     "fetching.ask_again": _page("POST", "referrals/{id}/ask-again"),
     "alerts.acknowledge": _page("POST", "alerts/{id}/acknowledge"),
     "not_taken.take_one_in": _page("POST", "not-taken/{id}/0/take-in"),
+    "deliveries.send_again": _page("POST", "deliveries/task/{id}/1/again"),
+    "subscribing.create": _subscribe("POST"),
+    "subscribing.update": _subscribe("PUT"),
+    "subscribing.end": _subscribe("DELETE"),
 }
 NO_RECORD = {
     *(
@@ -331,6 +367,7 @@ NO_RECORD = {
 LISTS = {
     *("worklist.show", "worklist.find", "worklist.refresh", "worklist.refresh_found", "bulk.do"),
     *("alerts.show_alerts", "entering.show_form", "entering.enter", "not_taken.show_list", "not_taken.search_list"),
+    "deliveries.show_list",
     *("overview.show_overview", "overview.export_table", "overview.export_list"),
     *("auditor.search_by_url", "auditor.search_by_form", "trail.show"),
 }
@@ -357,7 +394,7 @@ def test_another_record_is_answered_as_one_that_does_not_exist(
     theirs = world.north
     before = _everything(world.doors.site, "north")
     for endpoint, case in (READS | WRITES).items():
-        for kind, identity in theirs.ids:
+        for kind, identity in [*theirs.ids, ("Subscription", theirs.subscription_id)]:
             nobody, other = Theirs(f"x{uuid4().hex[:4]}", theirs.born), str(uuid4())
             pairs = zip(case(kind, identity, theirs), case(kind, other, nobody), strict=True)
             for real, made_up in pairs:

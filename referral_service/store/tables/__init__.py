@@ -11,6 +11,7 @@ from __future__ import annotations
 from referral_service.store.tables.audit import audit_entity, audit_event, audit_seal
 from referral_service.store.tables.binaries import binary_content
 from referral_service.store.tables.columns import metadata
+from referral_service.store.tables.deliveries import delivery, outbox, subscription
 from referral_service.store.tables.done import alert, correction, notice, status_change
 from referral_service.store.tables.fetches import ehr_fetch
 from referral_service.store.tables.hooks import card_feedback
@@ -49,12 +50,14 @@ __all__ = [
     "card_feedback",
     "client",
     "correction",
+    "delivery",
     "ehr_fetch",
     "history",
     "ledger",
     "list_index",
     "metadata",
     "notice",
+    "outbox",
     "person",
     "quota",
     "received",
@@ -64,6 +67,7 @@ __all__ = [
     "service_request",
     "session",
     "status_change",
+    "subscription",
     "task",
     "token",
 ]

@@ -22,6 +22,8 @@ client = Table(
     Column("ehr_base", String(512)),
     Column("ehr_token_url", String(512)),
     Column("ehr_client_id", String(256)),
+    Column("callbacks", Text, nullable=False),
+    Column("tell", String(16)),
     instant("registered_at"),
     Column("revoked_at", String(24)),
     CheckConstraint("jwks IS NULL OR jwks_url IS NULL", name="keys"),
@@ -35,7 +37,9 @@ words with spaces between. Its public keys stand in ``jwks`` or at
 placer identifiers when they carry no type, ``bars`` is 1 for one that speaks BaRS. ``cds_issuer`` is the ``iss`` of
 what it signs when it calls by CDS Hooks.
 ``ehr_base`` is the FHIR base where its records can be read, with no slash at its end; where one has to log in,
-``ehr_token_url`` is where, and ``ehr_client_id`` who this service is there."""
+``ehr_token_url`` is where, and ``ehr_client_id`` who this service is there. ``callbacks`` are the origins, with spaces
+between, at which it may be told by Subscriptions; ``tell`` is the way in which it is told at its base, None when it is
+not."""
 
 access_token = Table(
     "access_token",

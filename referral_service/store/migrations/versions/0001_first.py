@@ -115,6 +115,8 @@ def upgrade() -> None:
         sa.Column("ehr_base", sa.String(length=512), nullable=True),
         sa.Column("ehr_token_url", sa.String(length=512), nullable=True),
         sa.Column("ehr_client_id", sa.String(length=256), nullable=True),
+        sa.Column("callbacks", sa.Text(), nullable=False),
+        sa.Column("tell", sa.String(length=16), nullable=True),
         sa.Column("registered_at", sa.String(length=24), nullable=False),
         sa.Column("revoked_at", sa.String(length=24), nullable=True),
         sa.CheckConstraint("(ehr_token_url IS NULL) = (ehr_client_id IS NULL)", name=op.f("ck_client_ehr_client")),
@@ -124,6 +126,45 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_client")),
         sa.UniqueConstraint("cds_issuer", name=op.f("uq_client_cds_issuer")),
     )
+    op.create_table(
+        "delivery",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("receiver", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.Column("resource_id", sa.String(length=36), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("referral_id", sa.String(length=36), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("fault", sa.String(length=32), nullable=True),
+        sa.Column("give_up", sa.String(length=24), nullable=False),
+        sa.Column("ended_at", sa.String(length=24), nullable=True),
+        sa.Column("due", sa.String(length=24), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'delivered', 'dead', 'superseded', 'dropped')", name=op.f("ck_delivery_state")
+        ),
+        sa.PrimaryKeyConstraint("kind", "receiver", "number", name=op.f("pk_delivery")),
+    )
+    op.create_index(
+        op.f("ix_delivery_due"),
+        "delivery",
+        ["due"],
+        unique=False,
+        sqlite_where=sa.text("due IS NOT NULL"),
+        postgresql_where=sa.text("due IS NOT NULL"),
+    )
+    op.create_index(
+        op.f("ix_delivery_kind_receiver_referral_id_number"),
+        "delivery",
+        ["kind", "receiver", "referral_id", "number"],
+        unique=False,
+    )
+    op.create_index(op.f("ix_delivery_referral_id"), "delivery", ["referral_id"], unique=False)
+    op.create_index(op.f("ix_delivery_state_at"), "delivery", ["state", "at"], unique=False)
     op.create_table(
         "history",
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -137,6 +178,17 @@ def upgrade() -> None:
         sa.Column("decision_input", sa.Text(), nullable=True),
         sa.Column("received_id", sa.String(length=36), nullable=True),
         sa.PrimaryKeyConstraint("id", "version", name=op.f("pk_history")),
+    )
+    op.create_table(
+        "outbox",
+        sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.Column("resource_id", sa.String(length=36), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.CheckConstraint("type IN ('ServiceRequest', 'Task')", name=op.f("ck_outbox_type")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_outbox")),
     )
     op.create_table(
         "person",
@@ -216,6 +268,43 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("client", "name", "referral_id", name=op.f("pk_scene")),
     )
     op.create_index(op.f("ix_scene_due"), "scene", ["due"], unique=False)
+    op.create_table(
+        "subscription",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("last_updated", sa.String(length=24), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.Column("filters", sa.Text(), nullable=False),
+        sa.Column("endpoint", sa.String(length=512), nullable=False),
+        sa.Column("payload", sa.String(length=16), nullable=False),
+        sa.Column("timeout", sa.Integer(), nullable=False),
+        sa.Column("heartbeat", sa.Integer(), nullable=True),
+        sa.Column("ends", sa.String(length=24), nullable=True),
+        sa.Column("counts", sa.Integer(), nullable=False),
+        sa.Column("verified", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("fault", sa.String(length=32), nullable=True),
+        sa.Column("heard_at", sa.String(length=24), nullable=True),
+        sa.Column("due", sa.String(length=24), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.CheckConstraint("payload IN ('empty', 'id-only', 'full-resource')", name=op.f("ck_subscription_payload")),
+        sa.CheckConstraint("status IN ('requested', 'active', 'error', 'off')", name=op.f("ck_subscription_status")),
+        sa.CheckConstraint("type IN ('ServiceRequest', 'Task')", name=op.f("ck_subscription_type")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscription")),
+    )
+    op.create_index(op.f("ix_subscription_client"), "subscription", ["client"], unique=False)
+    op.create_index(
+        op.f("ix_subscription_due"),
+        "subscription",
+        ["due"],
+        unique=False,
+        sqlite_where=sa.text("due IS NOT NULL"),
+        postgresql_where=sa.text("due IS NOT NULL"),
+    )
     op.create_table(
         "token",
         sa.Column("owner", sa.String(length=36), nullable=False),
