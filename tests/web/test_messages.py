@@ -607,3 +607,32 @@ def test_a_refused_message_can_be_taken_in_as_it_came(caller: Caller) -> None:
     answer = take_in(caller.site, Incoming("local", "page", "r-9", b"", datetime.now(UTC)), taking)
     assert (answer.became, caller.sums()) == ("created", ledger_of(review=1))
     assert caller.read(f"ServiceRequest/{answer.id}")["identifier"][0]["value"] == "A-1"
+
+
+SEVERAL = [{"system": "urn:example:cases", "value": "7"}, {"system": "urn:example:referrals", "value": "R-1"}]
+
+
+def test_what_was_rejected_is_found_and_taken_in_by_the_placer_identifier_of_the_configured_system(site: Site) -> None:
+    System("north").register(site.store, placer_system="urn:example:referrals")
+    caller = spoken(site, placer_system="urn:example:referrals")
+    sent = referral(None, "Knee pain", identifier=SEVERAL)
+    assert caller.create(sent).status_code == 422
+    assert caller.receipts("identifier=urn:example:referrals|R-1")[0]["disposition"] == "rejected"
+    with site.store.reading() as connection:
+        (row,) = connection.execute(select(tables.ledger)).mappings()
+    taking = Taking(row["received_id"], row["position"], datetime.fromisoformat(row["at"]), "It is a referral.")
+    answer = take_in(site, Incoming("local", "page", "r-9", b"", datetime.now(UTC)), taking)
+    assert answer.became == "created"
+    again = caller.create(sent | {"reasonCode": [{"text": "Cervical dystonia"}]})
+    assert (again.status_code, rules(again.json)) == (409, [("other-content", "ServiceRequest.identifier")])
+
+
+def test_what_is_decided_again_by_itself_still_knows_the_configured_system(site: Site) -> None:
+    System("north").register(site.store, placer_system="urn:example:referrals")
+    caller = spoken(site, placer_system="urn:example:referrals")
+    sent = referral(None, identifier=SEVERAL, subject={"reference": "Patient/p9"})
+    identity = caller.create(sent).json["id"]
+    assert caller.put("Patient/p9", patient(id="p9")).status_code == 201
+    assert caller.queue_of(identity) == Queue.ADULT
+    outcome = caller.read(f"ServiceRequest/{identity}/$decision")["parameter"][-1]["resource"]
+    assert "missing-placer-identifier" not in all_rules(outcome)
