@@ -407,6 +407,31 @@ def test_another_destination_is_a_warning_and_a_catalogues_name_is_none(caller: 
         assert "destination-elsewhere" not in all_rules(outcome_in(caller.post(DOOR, sent(number, endpoint))))
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["http://[x", "urn:a|b", "x" * 2000, "javascript:x", "[ODSCode]:[DoSId]", "http://", "//", "http://ü:x"]
+)
+def test_whatever_r4_takes_as_an_address_is_answered(caller: Caller, endpoint: str) -> None:
+    source = {"endpoint": endpoint, "name": "<b>"}
+    sent = message((H, header(source=source, destination=[{"endpoint": endpoint}])), (S, referral()))
+    answer = caller.post(DOOR, sent)
+    assert taken(answer)
+    assert head(answer)["destination"] == [{"name": "<b>", "endpoint": endpoint}]
+
+
+def test_the_event_is_repeated_without_what_hangs_on_it(caller: Caller) -> None:
+    more = {"extension": [{"url": "urn:example:x", "valueDecimal": 1.50}], "userSelected": True}
+    answer = caller.post(DOOR, message((H, header(event=REQUEST | more)), (S, referral())))
+    assert taken(answer)
+    assert head(answer)["eventCoding"] == REQUEST
+    nothing = {"extension": more["extension"]}
+    assert refused(caller.post(DOOR, message((H, header(event=nothing)), (S, referral()))), 422)
+    by_uri = header(eventUri="urn:example:event")
+    del by_uri["eventCoding"]
+    answer = caller.post(DOOR, message((H, by_uri), (S, referral())))
+    assert refused(answer, 422) == [("event-not-supported", "Bundle.entry[0].resource.eventUri")]
+    assert head(answer)["eventUri"] == "urn:example:event"
+
+
 def test_request_and_correlation_ids_come_back(caller: Caller) -> None:
     named = {"X_Request_Id": "r-1", "X_Correlation_Id": "c-1", "NHSD_Target_Identifier": "e30="}
     answer = caller.post(DOOR, bars(), **named)
