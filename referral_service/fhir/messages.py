@@ -107,14 +107,22 @@ def asked_by(envelope: Envelope) -> Asked:
     header, identifier = first.resource, bundle.get("identifier", {})
     names = (header.get("id"), bundle.get("id"), first.full_url, identifier.get("value"))
     bare = (str(name).removeprefix("urn:uuid:") for name in names if name)
-    event: Resource = {name: header[name] for name in ("eventCoding", "eventUri") if name in header}
     return Asked(
-        event=event,
+        event=_event(header),
         id=next((name for name in bare if _ID.fullmatch(name)), None),
         key=_key(header, identifier),
         endpoint=header["source"].get("endpoint"),
         name=header["source"].get("name"),
     )
+
+
+def _event(header: Resource) -> Resource | None:
+    """The event without what a sender has hung on it."""
+    coding = header.get("eventCoding", {})
+    plain = {name: coding[name] for name in ("system", "version", "code", "display") if name in coding}
+    if plain:
+        return {"eventCoding": plain}
+    return {"eventUri": header["eventUri"]} if "eventUri" in header else None
 
 
 def _key(header: Resource, identifier: Resource) -> str | None:

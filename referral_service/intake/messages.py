@@ -116,9 +116,17 @@ def _with_statuses(envelope: Envelope, acts: dict[int, Act]) -> Envelope:
 
 def _destined_elsewhere(header: Resource, public_url: str) -> Iterator[Issue]:
     """Only a web address tells that it is not ours: what others call this service in their catalogues is theirs."""
-    ours = urlsplit(public_url)
-    named = [urlsplit(str(one.get("endpoint", ""))) for one in header.get("destination", [])]
-    tells = all(one.scheme in ("http", "https") and "|" not in one.path for one in named)
-    if named and tells and all((one.scheme, one.netloc) != (ours.scheme, ours.netloc) for one in named):
+    named = [_origin(str(one.get("endpoint", ""))) for one in header.get("destination", [])]
+    if named and None not in named and _origin(public_url) not in named:
         words = "The message names other addresses as its destination; it was taken all the same."
         yield warning("processing", "destination-elsewhere", words, f"{_HEADER}.destination[0].endpoint")
+
+
+def _origin(address: str) -> tuple[str, str] | None:
+    """Scheme and host of a web address; None of anything else, as a name in a catalogue."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    is_web = parts.scheme in ("http", "https") and "|" not in address
+    return (parts.scheme, parts.netloc) if is_web else None

@@ -407,6 +407,31 @@ def test_another_destination_is_a_warning_and_a_catalogues_name_is_none(caller: 
         assert "destination-elsewhere" not in all_rules(outcome_in(caller.post(DOOR, sent(number, endpoint))))
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["http://[x", "urn:a|b", "x" * 2000, "javascript:x", "[ODSCode]:[DoSId]", "http://", "//", "http://ü:x"]
+)
+def test_whatever_r4_takes_as_an_address_is_answered(caller: Caller, endpoint: str) -> None:
+    source = {"endpoint": endpoint, "name": "<b>"}
+    sent = message((H, header(source=source, destination=[{"endpoint": endpoint}])), (S, referral()))
+    answer = caller.post(DOOR, sent)
+    assert taken(answer)
+    assert head(answer)["destination"] == [{"name": "<b>", "endpoint": endpoint}]
+
+
+def test_the_event_is_repeated_without_what_hangs_on_it(caller: Caller) -> None:
+    more = {"extension": [{"url": "urn:example:x", "valueDecimal": 1.50}], "userSelected": True}
+    answer = caller.post(DOOR, message((H, header(event=REQUEST | more)), (S, referral())))
+    assert taken(answer)
+    assert head(answer)["eventCoding"] == REQUEST
+    nothing = {"extension": more["extension"]}
+    assert refused(caller.post(DOOR, message((H, header(event=nothing)), (S, referral()))), 422)
+    by_uri = header(eventUri="urn:example:event")
+    del by_uri["eventCoding"]
+    answer = caller.post(DOOR, message((H, by_uri), (S, referral())))
+    assert refused(answer, 422) == [("event-not-supported", "Bundle.entry[0].resource.eventUri")]
+    assert head(answer)["eventUri"] == "urn:example:event"
+
+
 def test_request_and_correlation_ids_come_back(caller: Caller) -> None:
     named = {"X_Request_Id": "r-1", "X_Correlation_Id": "c-1", "NHSD_Target_Identifier": "e30="}
     answer = caller.post(DOOR, bars(), **named)
@@ -607,3 +632,32 @@ def test_a_refused_message_can_be_taken_in_as_it_came(caller: Caller) -> None:
     answer = take_in(caller.site, Incoming("local", "page", "r-9", b"", datetime.now(UTC)), taking)
     assert (answer.became, caller.sums()) == ("created", ledger_of(review=1))
     assert caller.read(f"ServiceRequest/{answer.id}")["identifier"][0]["value"] == "A-1"
+
+
+SEVERAL = [{"system": "urn:example:cases", "value": "7"}, {"system": "urn:example:referrals", "value": "R-1"}]
+
+
+def test_what_was_rejected_is_found_and_taken_in_by_the_placer_identifier_of_the_configured_system(site: Site) -> None:
+    System("north").register(site.store, placer_system="urn:example:referrals")
+    caller = spoken(site, placer_system="urn:example:referrals")
+    sent = referral(None, "Knee pain", identifier=SEVERAL)
+    assert caller.create(sent).status_code == 422
+    assert caller.receipts("identifier=urn:example:referrals|R-1")[0]["disposition"] == "rejected"
+    with site.store.reading() as connection:
+        (row,) = connection.execute(select(tables.ledger)).mappings()
+    taking = Taking(row["received_id"], row["position"], datetime.fromisoformat(row["at"]), "It is a referral.")
+    answer = take_in(site, Incoming("local", "page", "r-9", b"", datetime.now(UTC)), taking)
+    assert answer.became == "created"
+    again = caller.create(sent | {"reasonCode": [{"text": "Cervical dystonia"}]})
+    assert (again.status_code, rules(again.json)) == (409, [("other-content", "ServiceRequest.identifier")])
+
+
+def test_what_is_decided_again_by_itself_still_knows_the_configured_system(site: Site) -> None:
+    System("north").register(site.store, placer_system="urn:example:referrals")
+    caller = spoken(site, placer_system="urn:example:referrals")
+    sent = referral(None, identifier=SEVERAL, subject={"reference": "Patient/p9"})
+    identity = caller.create(sent).json["id"]
+    assert caller.put("Patient/p9", patient(id="p9")).status_code == 201
+    assert caller.queue_of(identity) == Queue.ADULT
+    outcome = caller.read(f"ServiceRequest/{identity}/$decision")["parameter"][-1]["resource"]
+    assert "missing-placer-identifier" not in all_rules(outcome)
