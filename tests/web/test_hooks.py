@@ -237,6 +237,15 @@ def test_a_condition_that_the_order_points_at_is_its_reason(app_client: FlaskCli
     assert "since when" not in card["detail"]
 
 
+def test_a_condition_that_the_order_does_not_point_at_is_not_read(app_client: FlaskClient) -> None:
+    [card] = cards(app_client, draft("", performer=[OURS]), prefetch=with_condition())
+    assert (card["summary"], decision_of(card)["disposition"]) == (
+        "Would be held for a coordinator's review: the reason does not settle it",
+        "review",
+    )
+    assert "No reason for the referral could be read." in card["detail"]
+
+
 def test_each_order_for_us_gets_its_cards_in_order(app_client: FlaskClient) -> None:
     orders = (draft("Knee pain", id="a"), draft("Blepharospasm", id="b"), NOT_OURS["laboratory work"], draft(id="c"))
     found = cards(app_client, *orders)
