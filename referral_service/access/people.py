@@ -62,6 +62,7 @@ def add(connection: Connection, user_name: str, entitled: Entitled, password: st
     name = user_name_of(user_name)
     if not _USER_NAME.fullmatch(name):
         raise PersonError("A user name has 2 to 64 letters, digits or . _ @ + -")
+    stored.take_turn(connection)
     before = stored.by_user_name(connection, name)
     if before is not None and before["disabled_at"] is None:
         raise PersonError("There is somebody of this user name; disable them first to give them a new password or role")
@@ -145,6 +146,7 @@ def known_by_provider(
     ``values`` are those of the claim that names the role: one of :data:`ROLES`, and for a coordinator queues too.
     Raises :class:`PersonError` when they name none, or when this person was disabled here.
     """
+    stored.take_turn(connection)
     before = stored.by_subject(connection, issuer, subject)
     if before is not None and before["disabled_at"] is not None:
         raise PersonError("You may no longer sign in here.")

@@ -214,9 +214,19 @@ def test_whoever_was_disabled_here_is_not_let_in_by_the_provider(store: Store) -
         by_provider(store, "lead")
 
 
-def test_two_people_of_one_name_are_told_apart(store: Store) -> None:
-    by_provider(store, "lead")
-    assert by_provider(store, "auditor", subject="s-2")["shown_name"] == "Bea Example (2)"
+@pytest.mark.parametrize("name", ["Bea Example", "Änne Øster"])
+def test_two_people_of_one_name_are_told_apart(store: Store, name: str) -> None:
+    by_provider(store, "lead", name=name)
+    assert by_provider(store, "auditor", name=name, subject="s-2")["shown_name"] == f"{name} (2)"
+
+
+def test_two_people_of_one_name_who_come_at_once_are_told_apart(store: Store) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        added = list(pool.map(lambda number: by_provider(store, "lead", subject=f"s-{number}"), range(8)))
+    assert sorted(str(one["shown_name"]) for one in added) == [
+        "Bea Example",
+        *(f"Bea Example ({number})" for number in range(2, 9)),
+    ]
 
 
 def test_the_caller_is_the_person_with_the_queues_of_the_role(store: Store) -> None:
