@@ -51,10 +51,13 @@ def begin(session_id: str, at: datetime) -> None:
     session.update({_SESSION: session_id, _SEEN: at.timestamp(), _TOKEN: secrets.token_urlsafe(32)})
 
 
-def end() -> None:
-    """Signs this browser out; its cookie, also a copy of it, is worth nothing from now on."""
-    with site().store.writing() as connection:
-        stored.end_session(connection, str(session.get(_SESSION, "")))
+def session_id() -> str:
+    """The session that this browser is in; empty when it is in none."""
+    return str(session.get(_SESSION, ""))
+
+
+def forget() -> None:
+    """The browser keeps nothing of a session that has ended."""
     session.clear()
 
 

@@ -15,6 +15,7 @@ from referral_service.issues import Fault
 from referral_service.store import people as stored
 from referral_service.store.people import Row
 from referral_service.web import sessions
+from referral_service.web.authentications import gone, let_in, refused
 from referral_service.web.forms import check_form
 from referral_service.web.frame import frame
 from referral_service.web.frame import now as page_now
@@ -61,11 +62,13 @@ def sign_in() -> Response | tuple[str, int]:
         return page("", OPEN_TOO_LONG), 403
     following = sessions.own_page(request.form.get("next", "")) or ""
     user_name = request.form.get("user", "")
-    row = people.signed_in(site().store, user_name, request.form.get("password", ""), now())
-    if row is None:
-        log.warning("sign_in_refused request_id=%s", g.request_id)
-        return page(following, NOT_RIGHT, user_name), 401
-    return begin(row, following)
+    attempt = people.attempted(site().store, user_name, request.form.get("password", ""), now())
+    if attempt is not None and attempt.is_right:
+        return begin(attempt.row, following)
+    if attempt is not None:
+        refused(people.caller_of(attempt.row), "locked-out" if attempt.locks else "wrong-password")
+    log.warning("sign_in_refused request_id=%s", g.request_id)
+    return page(following, NOT_RIGHT, user_name), 401
 
 
 def begin(row: Row, following: str) -> Response:
@@ -73,16 +76,23 @@ def begin(row: Row, following: str) -> Response:
     at = now()
     with site().store.writing() as connection:
         session_id = people.begin_session(connection, row["id"], at)
+        g.caller = people.caller_of(row)
+        let_in(connection, g.caller)
     sessions.begin(session_id, at)
-    g.caller = people.caller_of(row)
     log.info("signed_in request_id=%s person=%s", g.request_id, row["id"])
     return redirect(following or sessions.home(), 303)
 
 
 @blueprint.post("/sign-out")
 def sign_out() -> Response:
+    """This browser is signed out; its cookie, also a copy of it, is worth nothing from now on."""
     check_form(FORM_BYTES)
-    sessions.end()
+    if not gate().asks:
+        return redirect(url_for("worklist.show"), 303)
+    with site().store.writing() as connection:
+        stored.end_session(connection, sessions.session_id())
+        gone(connection, caller())
+    sessions.forget()
     return redirect(url_for("signing.show_form"), 303)
 
 
@@ -90,9 +100,12 @@ def sign_out() -> Response:
 def sign_out_everywhere() -> Response:
     """Every session of this person ends, on whatever machine."""
     check_form(FORM_BYTES)
+    if not gate().asks:
+        return redirect(url_for("worklist.show"), 303)
     with site().store.writing() as connection:
         stored.end_sessions(connection, caller().actor.id)
-    sessions.end()
+        gone(connection, caller())
+    sessions.forget()
     return redirect(url_for("signing.show_form"), 303)
 
 

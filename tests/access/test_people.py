@@ -9,7 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from referral_service.access import people
-from referral_service.access.people import Entitled, PersonError, known_by_provider, signed_in
+from referral_service.access.people import Entitled, PersonError, attempted, known_by_provider
 from referral_service.referral import Queue
 from referral_service.store import people as stored
 from referral_service.store.engine import Store
@@ -32,7 +32,8 @@ def row_of(store: Store, name: str = "ada") -> dict[str, object]:
 
 
 def guess(store: Store, minutes: float = 0, name: str = "ada", password: str = "not the password") -> bool:
-    return signed_in(store, name, password, AT + timedelta(minutes=minutes)) is not None
+    found = attempted(store, name, password, AT + timedelta(minutes=minutes))
+    return found is not None and found.is_right
 
 
 def test_a_password_is_kept_as_argon2id_alone(store: Store) -> None:
@@ -98,6 +99,16 @@ def test_five_failures_lock_for_one_minute_and_each_further_one_for_longer(store
         locks.append(0 if until is None else (datetime.fromisoformat(str(until)) - AT).total_seconds() / 60 - at)
         at += locks[-1]
     assert locks == [0, 0, 0, 0, 1, 2, 4, 8, 15, 15]
+
+
+def test_the_attempt_that_locks_says_so_and_no_other(store: Store) -> None:
+    add(store)
+    found = [attempted(store, "ada", "not the password", AT) for _ in range(6)]
+    assert [one and (one.row["user_name"], one.is_right, one.locks) for one in found] == [
+        *[("ada", False, False)] * 4,
+        ("ada", False, True),
+        None,
+    ]
 
 
 def test_while_locked_the_right_password_opens_nothing_and_nothing_is_written(store: Store) -> None:
