@@ -25,6 +25,8 @@ LONGEST = timedelta(hours=12)
 ROLES = (Role.LEAD, Role.COORDINATOR, Role.INTEGRATOR, Role.AUDITOR)
 _FREE_FAILURES = 5
 _MOST_MINUTES = 15
+_SERVICE = ("referral", "service", "dystonia", "coordinator", "queue")
+"""What comes to mind at a password for this service."""
 _USER_NAME = re.compile(r"[a-z0-9][a-z0-9._@+\-]{1,63}")
 _LONGEST_NAME = 128
 
@@ -75,6 +77,8 @@ def add(connection: Connection, user_name: str, entitled: Entitled, password: st
         raise PersonError("There is somebody of this user name; disable them first to give them a new password or role")
     if not passwords.is_fit(password):
         raise PersonError(f"A password has {passwords.SHORTEST} to {passwords.LONGEST} characters")
+    if passwords.is_guessed(password, (name, entitled.name, *_SERVICE)):
+        raise PersonError("This password is among the first that are guessed; take some words that do not go together")
     values = _values(connection, entitled, before["id"] if before else "")
     values |= {"password_hash": passwords.hashed(password), "failures": 0, "locked_until": None, "disabled_at": None}
     if before is None:

@@ -56,12 +56,44 @@ def test_a_password_is_the_same_however_a_keyboard_composes_it(store: Store) -> 
 
 @pytest.mark.parametrize(("length", "fits"), [(11, False), (12, True), (256, True), (257, False)])
 def test_a_password_has_12_to_256_characters_of_any_kind(store: Store, length: int, fits: bool) -> None:
+    password = "".join(chr(32 + number * number * 7 % 89) for number in range(1, length + 1))
     if fits:
-        add(store, password="a" * length)
-        assert guess(store, password="a" * length)
+        add(store, password=password)
+        assert guess(store, password=password)
     else:
         with pytest.raises(PersonError, match="12 to 256 characters"):
-            add(store, password="a" * length)
+            add(store, password=password)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password1234",
+        "Passw0rd!2024",
+        "letmeinletmein",
+        "qwertyuiop12",
+        "123456789012",
+        "a" * 256,
+        "Summer2024!!",
+        "ada.lovelace-1",
+        "AdaCoordinator",
+        "referral-service",
+        "dystonia2026",
+    ],
+)
+def test_a_password_that_is_guessed_early_is_refused(store: Store, password: str) -> None:
+    with pytest.raises(PersonError, match="among the first that are guessed"):
+        add(store, name="ada.lovelace", password=password)
+    with store.reading() as connection:
+        assert stored.everybody(connection) == []
+
+
+@pytest.mark.parametrize(
+    "password", [PASSWORD, "correct horse battery staple", "xkq9 vvtr 2lpa", "Grüße aus Köln am Rhein"]
+)
+def test_a_password_of_words_that_do_not_go_together_is_taken(store: Store, password: str) -> None:
+    add(store, password=password)
+    assert guess(store, password=password)
 
 
 @pytest.mark.parametrize(
