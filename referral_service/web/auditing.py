@@ -48,6 +48,7 @@ _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "auditor.search_by_url": _SEARCH,
     "auditor.search_by_form": _SEARCH,
     "moving.actions": _OPERATION,
+    "signing.send_again": _OPERATION,
     "moving.undo": ("U", "operation"),
     "searching.by_url": _SEARCH,
     "searching.by_form": _SEARCH,

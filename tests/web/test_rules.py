@@ -31,7 +31,7 @@ PAGES_OF_AUDITORS = {
     "/fhir/AuditEvent/x",
     "/fhir/AuditEvent/_search",
 }
-PAGES_OF_EVERYBODY = {"/account", "/sign-out", "/sign-out-everywhere"}
+PAGES_OF_EVERYBODY = {"/account", "/sign-in/again", "/sign-out", "/sign-out-everywhere"}
 READ_BY_COORDINATORS = {
     *("/fhir/Task", "/fhir/Task/x", "/fhir/Task/x/_history", "/fhir/Task/x/_history/0", "/fhir/Task/x/$actions"),
     *("/fhir/ServiceRequest/x/$decision", "/fhir/ServiceRequest/x/$original"),
