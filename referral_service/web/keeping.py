@@ -19,7 +19,7 @@ from referral_service.issues import Fault
 from referral_service.web import sessions
 from referral_service.web.fields import MEGABYTE
 from referral_service.web.forms import check_own
-from referral_service.web.http import site
+from referral_service.web.http import gate, site
 from referral_service.web.rules import RULES
 
 FIELD = "kept"
@@ -85,7 +85,7 @@ def _fields() -> tuple[list[tuple[str, str]], bool]:
 
 
 def _read(written: str) -> Kept | None:
-    if not written:
+    if not written or not gate().asks:
         return None
     try:
         told: dict[str, Any] = _signer().loads(written, max_age=int(people.LONGEST.total_seconds()))
