@@ -161,7 +161,7 @@ def _search(method: str) -> Case:
 
 def _receipts(_: str, identity: str, theirs: Theirs) -> Iterator[Request]:
     yield "GET", f"ServiceRequest/$receipt?request-id=request-{theirs.client}", None, {}
-    yield "GET", f"ServiceRequest/$receipt?identifier={theirs.placer}", None, {}
+    yield "GET", f"ServiceRequest/$receipt?identifier=urn:example:orders|{theirs.placer}", None, {}
     yield "GET", f"ServiceRequest/$receipt?request-id={identity}", None, {}
 
 
