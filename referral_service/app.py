@@ -31,6 +31,7 @@ from referral_service.web import (
     attachments,
     auditing,
     auditor,
+    authentications,
     bulk,
     capability,
     definitions,
@@ -161,6 +162,7 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     sessions.register(app, gate.secret_key, site.public_url)
     openid.register(app, gate.openid)
     auditing.register(app, recorder)
+    authentications.register(app)
     doors = (submitting, moving, operations, searching, reading, auditor, definitions, capability, openapi, token)
     rooms = (worklist, pages, acting, bulk, attachments, alerts, not_taken, entering, overview, trail, signing, openid)
     for room in (*doors, health, *rooms):

@@ -216,11 +216,20 @@ def _openid(values: Mapping[str, str]) -> OpenId | None:
 def _check_auth(settings: Settings) -> None:
     if settings.auth == "smart":
         _check_secret(settings)
+        _check_encrypted(settings)
         return
     if settings.auth != "none":
         raise SettingsError("REFERRAL_AUTH is smart or none")
     if settings.host not in LOOPBACK and not settings.demo:
         raise SettingsError("REFERRAL_AUTH=none is only for loopback, or with REFERRAL_DEMO=1")
+
+
+def _check_encrypted(settings: Settings) -> None:
+    """Tokens, passwords and cookies in the clear are anybody's on the way (RFC 6750 5.2, SMART App Launch 2.2)."""
+    address = urlsplit(settings.public_url)
+    if address.scheme != "https" and address.hostname not in LOOPBACK and not settings.demo:
+        words = "is no https address; tokens and passwords would go in the clear. Only REFERRAL_DEMO=1 lets them"
+        raise SettingsError(f"REFERRAL_PUBLIC_URL {words}")
 
 
 def _check_secret(settings: Settings) -> None:

@@ -19,6 +19,7 @@ _BALP = "https://profiles.ihe.net/ITI/BALP"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _INTERACTION = "http://hl7.org/fhir/restful-interaction"
 _REST = {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"}
+_AUTHENTICATION = {"system": _DICOM, "code": "110114", "display": "User Authentication"}
 _ENTITY = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 _ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
 _SOURCE = {"coding": [{"system": _DICOM, "code": "110153", "display": "Source Role ID"}]}
@@ -29,6 +30,10 @@ _NAME = "Referral service"
 GRANTED, DENIED, FAILED = "0", "4", "8"
 """https://hl7.org/fhir/R4/valueset-audit-event-outcome.html: 4 is whatever a caller asked for and was not given, an
 answer 4xx of HTTP; 8 is a fault of ours, an answer 5xx."""
+
+LOGIN, LOGOUT = "110122", "110123"
+"""What happened in a User Authentication (https://dicom.nema.org/medical/dicom/current/output/chtml/part16/sect_CID_402.html)."""
+_OF_AUTHENTICATION = {LOGIN: "Login", LOGOUT: "Logout"}
 
 _PROFILES = {"C": ("Create", "create"), "R": ("Read", "read"), "U": ("Update", "update")}
 _OUR_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -61,7 +66,8 @@ class Who:
 class Access:
     """One request as far as the audit trail has to know of it, filled in as it goes through.
 
-    ``action`` is C, R, U, D or E, ``interaction`` a code of restful-interaction, ``server`` the host that was called.
+    ``action`` is C, R, U, D or E, ``interaction`` a code of restful-interaction or one of :data:`LOGIN` and
+    :data:`LOGOUT`, ``server`` the host that was called.
     ``references`` are what was touched, ``patients`` whose it is, both by our ids; ``query`` is what was asked for.
     ``is_durable`` is set once an event of it is committed with what it wrote.
     """
@@ -137,7 +143,7 @@ def audit_event(event: Event) -> dict[str, Any]:
         "resourceType": "AuditEvent",
         "id": event.id,
         "meta": {"lastUpdated": event.at},
-        "type": _REST,
+        "type": _AUTHENTICATION if access.interaction in _OF_AUTHENTICATION else _REST,
         "subtype": _subtypes(event),
         "action": event.action,
         "recorded": event.at,
@@ -159,7 +165,10 @@ def audit_event(event: Event) -> dict[str, Any]:
 
 def _subtypes(event: Event) -> list[dict[str, str]]:
     """What was called; before it the plain interaction that a profile asks for, where a door has another name."""
-    codes = [event.access.interaction]
+    code = event.access.interaction
+    if code in _OF_AUTHENTICATION:
+        return [{"system": _DICOM, "code": code, "display": _OF_AUTHENTICATION[code]}]
+    codes = [code]
     wanted = _PROFILES.get(event.action, ("", ""))[1]
     if wanted and not _is_kind_of(wanted, codes[0]):
         codes.insert(0, wanted)

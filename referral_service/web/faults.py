@@ -1,10 +1,13 @@
-"""Whatever goes wrong under /fhir is an OperationOutcome, with no traceback, path or SQL; pages say it in words."""
+"""Whatever goes wrong is told with no traceback, path or SQL: under /fhir by an OperationOutcome, by pages in words.
+
+Who asks for a token is told as OAuth has it (https://www.rfc-editor.org/rfc/rfc6749#section-5.2).
+"""
 
 from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from referral_service.issues import Fault, FaultKind, Issue, error
@@ -116,4 +119,19 @@ def _answer(kind: FaultKind, *issues: Issue) -> Response:
         return fault_response(kind, issues)
     note_fault(kind)
     words = " ".join(issue.diagnostics for issue in issues)
+    if request.path.startswith("/auth/"):
+        return retry_later(_for_oauth(kind, words))
     return retry_later(Response(render_template("fault.html", words=words), STATUS[kind]))
+
+
+_OF_OAUTH = {
+    FaultKind.THROTTLED: "temporarily_unavailable",
+    FaultKind.TRANSIENT: "temporarily_unavailable",
+    FaultKind.UNFORESEEN: "server_error",
+}
+
+
+def _for_oauth(kind: FaultKind, words: str) -> Response:
+    response = jsonify({"error": _OF_OAUTH.get(kind, "invalid_request"), "error_description": words})
+    response.status_code = STATUS[kind]
+    return response

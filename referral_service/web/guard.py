@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from referral_service.access.callers import ANYONE, Caller, Kind
 from referral_service.access.scopes import Need
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.web import sessions
+from referral_service.web import keeping, sessions, signing
 from referral_service.web.auditing import begin
 from referral_service.web.bearer import bearer
 from referral_service.web.http import allows, gate, limiter
@@ -93,9 +93,16 @@ def _is_page() -> bool:
 
 
 def _to_sign_in() -> Response:
-    """A page that asks by itself is told in a way that leaves it as it is, with all that was typed in it."""
+    """A page that asks by itself is told in a way that leaves it as it is, with all that was typed in it.
+
+    A form that came too late is kept until its person has signed in again.
+    """
     if request.endpoint in sessions.POLLS:
         return Response("", 401, {"HX-Reswap": "none"})
+    kept = keeping.keep()
+    if kept:
+        page = signing.page(sessions.page_of_request(), signing.NOT_SENT, kept=kept)
+        return Response(page, 401, content_type="text/html; charset=utf-8")
     return redirect(url_for("signing.show_form", next=sessions.page_of_request()), 303)
 
 

@@ -110,8 +110,11 @@ def sight() -> Sight:
 
 def allows(kind: str, letter: str) -> bool:
     """Whether a system's token holds a scope; nobody else has any and needs none."""
-    scopes = caller().scopes
-    return caller().kind is not Kind.SYSTEM or (scopes is not None and scopes.allow(Need(kind, letter)))
+    scopes, need = caller().scopes, Need(kind, letter)
+    if caller().kind is not Kind.SYSTEM or (scopes is not None and scopes.allow(need)):
+        return True
+    g.setdefault("lacking", {})[str(need)] = None
+    return False
 
 
 def person() -> str:
@@ -224,16 +227,21 @@ def fhir_response(body: Mapping[str, Any] | bytes | str, status: int = 200) -> R
     return Response(text, status, content_type=f"{FHIR_JSON}; charset=utf-8")
 
 
-def _challenge(issues: Iterable[Issue]) -> str:
-    """https://www.rfc-editor.org/rfc/rfc6750#section-3"""
+def _challenge(kind: FaultKind, issues: Iterable[Issue]) -> str | None:
+    """What another token would have to be, when one would help (https://www.rfc-editor.org/rfc/rfc6750#section-3)."""
+    if kind is FaultKind.FORBIDDEN and "lacking" in g:
+        return f'Bearer error="insufficient_scope", scope="{" ".join(sorted(g.lacking))}"'
+    if kind is not FaultKind.LOGIN:
+        return None
     return 'Bearer error="invalid_token"' if any(one.rule == "invalid-token" for one in issues) else "Bearer"
 
 
 def fault_response(kind: FaultKind, issues: Sequence[Issue]) -> Response:
     note_fault(kind)
     response = fhir_response(writer.outcome(issues), STATUS[kind])
-    if kind is FaultKind.LOGIN:
-        response.headers["WWW-Authenticate"] = _challenge(issues)
+    challenge = _challenge(kind, issues)
+    if challenge is not None:
+        response.headers["WWW-Authenticate"] = challenge
     return retry_later(response)
 
 

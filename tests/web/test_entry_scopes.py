@@ -24,6 +24,11 @@ def answers(found: Any) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
+def lacking(scopes: str) -> str:
+    """https://www.rfc-editor.org/rfc/rfc6750#section-3.1"""
+    return f'Bearer error="insufficient_scope", scope="{scopes}"'
+
+
 def with_scopes(doors: Doors, scopes: str) -> Caller:
     return doors.of(placer("north", scopes))
 
@@ -50,6 +55,7 @@ def test_a_transaction_fails_whole_and_names_the_entries(doors: Doors) -> None:
         403,
         [("forbidden", "Bundle.entry[0]"), ("forbidden", "Bundle.entry[2]")],
     )
+    assert found.headers["WWW-Authenticate"] == lacking("system/Condition.c system/Patient.u")
     assert (caller.count("Patient"), caller.count("Condition"), caller.sums()) == (0, 0, ledger_of(refused=1))
 
 
@@ -109,8 +115,29 @@ def test_a_conditional_create_needs_no_more_than_a_create(doors: Doors) -> None:
 )
 def test_what_a_search_brings_along_needs_the_scope_to_read_it(doors: Doors, query: str, scope: str) -> None:
     searches = "system/Task.s system/ServiceRequest.s"
-    assert with_scopes(doors, searches).get(query).status_code == 403
+    refused = with_scopes(doors, searches).get(query)
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (403, lacking(f"system/{scope}"))
     assert with_scopes(doors, f"{searches} system/{scope}").get(query).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "Task/1", "system/Task.r"),
+        ("PUT", "Patient/1", "system/Patient.u"),
+        ("POST", "ServiceRequest/_search", "system/ServiceRequest.s"),
+    ],
+)
+def test_a_token_without_the_scope_of_a_door_is_told_which_one_it_lacks(
+    doors: Doors, method: str, path: str, scope: str
+) -> None:
+    found = with_scopes(doors, "system/ServiceRequest.c").http.open(f"/fhir/{path}", method=method)
+    assert (found.status_code, found.headers["WWW-Authenticate"]) == (403, lacking(scope))
+
+
+def test_a_door_that_no_scope_opens_names_none(doors: Doors) -> None:
+    found = with_scopes(doors, "system/*.cruds").get("AuditEvent")
+    assert (found.status_code, "WWW-Authenticate" in found.headers) == (403, False)
 
 
 def test_an_included_queue_needs_no_scope(doors: Doors) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -59,6 +61,23 @@ def test_whoever_the_provider_knows_comes_in_by_the_role_that_it_names(
     provider.claims["roles"] = ["coordinator", "intake-review"]
     come_back(browser, to_provider(browser))
     assert people_of(site) == [("s-1", "Bea Example", "coordinator", "intake-review")]
+
+
+def test_whoever_comes_for_the_first_time_in_two_browsers_at_once_is_one_person(
+    browser: FlaskClient, site: Site
+) -> None:
+    browsers = [browser.application.test_client() for _ in range(8)]
+    ways = [(one, to_provider(one)) for one in browsers]
+    together = Barrier(len(ways))
+
+    def back(way: tuple[FlaskClient, str]) -> int:
+        together.wait()
+        return come_back(*way).status_code
+
+    with ThreadPoolExecutor(len(ways)) as pool:
+        assert list(pool.map(back, ways)) == [303] * len(ways)
+    assert people_of(site) == [("s-1", "Bea Example", "lead", "")]
+    assert [one.get("/alerts").status_code for one in browsers] == [200] * len(ways)
 
 
 def test_whoever_has_no_role_there_is_told_so_and_is_not_signed_in(

@@ -161,7 +161,7 @@ def _search(method: str) -> Case:
 
 def _receipts(_: str, identity: str, theirs: Theirs) -> Iterator[Request]:
     yield "GET", f"ServiceRequest/$receipt?request-id=request-{theirs.client}", None, {}
-    yield "GET", f"ServiceRequest/$receipt?identifier={theirs.placer}", None, {}
+    yield "GET", f"ServiceRequest/$receipt?identifier=urn:example:orders|{theirs.placer}", None, {}
     yield "GET", f"ServiceRequest/$receipt?request-id={identity}", None, {}
 
 
@@ -283,7 +283,7 @@ NO_RECORD = {
     ),
     *("definitions.read", "definitions.search", "definitions.translate"),
     *("token.smart_configuration", "token.give_token", "signing.show_form", "signing.sign_in", "signing.sign_out"),
-    *("signing.sign_out_everywhere", "signing.show_account", "openid.begin", "openid.back"),
+    *("signing.sign_out_everywhere", "signing.show_account", "signing.send_again", "openid.begin", "openid.back"),
 }
 """Routes that answer the same whatever records there are."""
 LISTS = {
