@@ -41,6 +41,19 @@ def test_others_are_served_while_a_hundred_clients_wait_in_the_middle(server: Se
     assert answers == [200] * 20
 
 
+NOTHING = b""
+HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+KEPT_OPEN = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("begun", [NOTHING, HALF_A_HEADER, HTTP_2, KEPT_OPEN], ids=["-", "half", "http/2", "idle"])
+def test_a_connection_on_which_nothing_more_comes_is_ended(server: Server, begun: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(begun)
+        while connection.recv(4096):
+            pass
+
+
 def test_the_server_says_nothing_of_what_it_is(server: Server) -> None:
     for path in ("/health/live", "/fhir/metadata", "/nowhere", "/static/pages.css"):
         assert server.get(path).headers.get("server") == ""
