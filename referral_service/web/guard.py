@@ -11,12 +11,14 @@ from referral_service.issues import Fault, FaultKind, error
 from referral_service.web import sessions
 from referral_service.web.auditing import begin
 from referral_service.web.bearer import bearer
-from referral_service.web.http import allows, gate, limiter
+from referral_service.web.http import allows, check_accept, gate, limiter, refuse_nul
 from referral_service.web.rules import RULES, Rule
 
 
 def register(app: Flask) -> None:
-    app.before_request(check)
+    """Whoever calls is counted first, whatever is wrong with the rest of the request."""
+    for step in (check, refuse_nul, check_accept):
+        app.before_request(step)
 
 
 def check() -> Response | None:

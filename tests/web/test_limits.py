@@ -79,6 +79,29 @@ def test_who_is_not_known_is_counted_by_address_whatever_is_asked(site: Site) ->
     assert client.get("/fhir/Task").status_code == 401
 
 
+ODD = [("/fhir/Task", "text/html", 406), ("/fhir/Task?identifier=%00", "*/*", 400), ("/fhir/nowhere", "text/html", 406)]
+
+
+@pytest.mark.parametrize(("path", "accept", "status"), ODD[:2])
+def test_a_known_caller_is_counted_whatever_is_wrong_with_the_request(
+    site: Site, path: str, accept: str, status: int
+) -> None:
+    client = doors(site, Limits(known=2, unknown=9))[0].of(placer("north")).http
+    asked = [client.get(path, headers={"Accept": accept}).status_code for _ in range(3)]
+    assert asked == [status, status, 429]
+
+
+@pytest.mark.parametrize(("path", "accept", "status"), ODD)
+def test_who_is_not_known_is_counted_whatever_is_wrong_with_the_request(
+    site: Site, path: str, accept: str, status: int
+) -> None:
+    app = application(site, Gate(asks=True))
+    app.extensions["limiter"] = Limiter(site.store, Limits(known=9, unknown=2), Clock())
+    asked = [app.test_client().get(path, headers={"Accept": accept}).status_code for _ in range(3)]
+    first = 401 if path.startswith("/fhir/Task") else status
+    assert asked == [first, first, 429]
+
+
 def test_passwords_are_tried_so_often_a_minute_from_one_address(site: Site) -> None:
     made, clock = doors(site, Limits(known=9, unknown=99, attempts=2))
     app = application(site, Gate(asks=True, secret_key="k" * 32))
