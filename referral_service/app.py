@@ -55,6 +55,7 @@ from referral_service.web import (
     worklist,
 )
 from referral_service.web.limits import Limiter
+from referral_service.web.proxies import BehindProxies
 from referral_service.worker import Together, Work, now, run, start_thread
 
 log = logging.getLogger("referral_service")
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
     check(store)
     served = application(site_of(store, policy, chosen.public_url), gate_of(chosen))
+    served.wsgi_app = BehindProxies(served.wsgi_app, chosen.proxies)  # type: ignore[assignment, method-assign]
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
