@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     On SQLite the worker runs in the same process, for no other could.
     """
     chosen = settings or from_environment()
-    store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
+    store, policy = open_store(chosen.database_url, is_waited_for=True), load_policy(chosen.policy)
     check(store)
     served = application(site_of(store, policy, chosen.public_url), gate_of(chosen))
     served.wsgi_app = BehindProxies(served.wsgi_app, chosen.proxies)  # type: ignore[assignment, method-assign]

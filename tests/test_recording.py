@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -160,3 +161,30 @@ def test_an_event_is_a_few_kilobytes_at_most() -> None:
     from referral_service.fhir.audit import audit_event
 
     assert len(json.dumps(audit_event(event()))) < 2048
+
+
+def test_a_lock_on_the_database_stops_neither_health_nor_more_than_the_writes_that_wait(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    server = Server(postgres_url, tmp_path)
+    server.start()
+    server.post("/fhir/ServiceRequest", referral("L-first"))
+    store, threads = open_store(postgres_url), 2 * (os.cpu_count() or 1) + 1
+    with store.writing() as connection, ThreadPoolExecutor(threads) as pool:
+        connection.exec_driver_sql("LOCK TABLE audit_event IN EXCLUSIVE MODE")
+        writes = [pool.submit(server.post, "/fhir/ServiceRequest", referral(f"L-{n}")) for n in range(threads)]
+        while _waiting(store) < threads and not any(one.done() for one in writes):
+            time.sleep(0.05)
+        health = [server.get(f"/health/{name}").status_code for name in ("live", "ready")]
+        assert (health, [one.done() for one in writes]) == ([200, 200], [False] * threads)
+        answers = [one.result() for one in writes]
+    told = [(one.status_code, one.headers.get("Retry-After"), one.json()["issue"][0]["code"]) for one in answers]
+    assert told == [(503, "5", "transient")] * threads
+    assert server.post("/fhir/ServiceRequest", referral("L-0")).status_code == 201
+    store.close()
+    server.stop()
+
+
+def _waiting(store: Store) -> int:
+    with store.reading() as connection:
+        return int(connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one())
