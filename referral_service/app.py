@@ -56,6 +56,7 @@ from referral_service.web import (
     worklist,
 )
 from referral_service.web.limits import Limiter
+from referral_service.web.proxies import BehindProxies
 from referral_service.worker import Together, Work, now, run, start_thread
 
 log = logging.getLogger("referral_service")
@@ -68,9 +69,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     On SQLite the worker runs in the same process, for no other could.
     """
     chosen = settings or from_environment()
-    store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
+    store, policy = open_store(chosen.database_url, is_waited_for=True), load_policy(chosen.policy)
     check(store)
     served = application(site_of(store, policy, chosen.public_url), gate_of(chosen))
+    served.wsgi_app = BehindProxies(served.wsgi_app, chosen.proxies)  # type: ignore[assignment, method-assign]
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)

@@ -51,6 +51,8 @@ def test_a_value_can_stand_in_a_file(tmp_path: Path) -> None:
         ({"REFERRAL_OIDC_ISSUER": "https://idp.example"}, "REFERRAL_OIDC_CLIENT_ID is not"),
         ({"REFERRAL_OIDC_CLIENT_ID": "us"}, "REFERRAL_OIDC_ISSUER is not"),
         ({"REFERRAL_OIDC_CLIENT_ID": "us", "REFERRAL_OIDC_ISSUER": "http://idp.example"}, "is no https address"),
+        ({"REFERRAL_PROXIES": "10.1.0.0/16 proxy"}, "REFERRAL_PROXIES holds what is no address"),
+        ({"REFERRAL_PROXIES": "10.1.0.1/16"}, "REFERRAL_PROXIES holds what is no address"),
         ({"REFERRAL_AUTH_FILE": "/nowhere"}, "REFERRAL_AUTH_FILE names a file that cannot be read"),
     ],
 )

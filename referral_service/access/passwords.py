@@ -14,7 +14,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 SHORTEST, LONGEST = 12, 256
-_HASHER = PasswordHasher()
+_HASHER = PasswordHasher(parallelism=1)
+"""On one core, so that no more of the machine is taken than is meant to be."""
 _LAST_STEP = 4
 _WORD = re.compile(r"[^\W_]{3,}")
 

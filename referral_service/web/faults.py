@@ -15,11 +15,9 @@ from referral_service.store.engine import UNAVAILABLE
 from referral_service.web.http import (
     STATUS,
     add_ids,
-    check_accept,
     fault_response,
     give_ids,
     note_fault,
-    refuse_nul,
     retry_later,
     site,
 )
@@ -35,8 +33,6 @@ _KINDS = {
 
 def register(app: Flask) -> None:
     app.before_request(give_ids)
-    app.before_request(refuse_nul)
-    app.before_request(_check_accept)
     app.after_request(add_ids)
     app.after_request(_harden)
     app.register_error_handler(Fault, _fault)
@@ -45,11 +41,6 @@ def register(app: Flask) -> None:
     for kind in UNAVAILABLE:
         app.register_error_handler(kind, _database_away)
     app.register_error_handler(Exception, _unforeseen)
-
-
-def _check_accept() -> None:
-    if _is_fhir():
-        check_accept()
 
 
 def _is_fhir() -> bool:

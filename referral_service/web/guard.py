@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import Flask, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from referral_service.access.callers import ANYONE, Caller, Kind
 from referral_service.access.scopes import Need
 from referral_service.issues import Fault, FaultKind, error
+from referral_service.settings import LOOPBACK
 from referral_service.web import keeping, sessions, signing
 from referral_service.web.auditing import begin
 from referral_service.web.bearer import bearer
-from referral_service.web.http import allows, gate, limiter
+from referral_service.web.http import allows, check_accept, gate, limiter, refuse_nul, site
 from referral_service.web.rules import RULES, Rule
 
 
 def register(app: Flask) -> None:
-    app.before_request(check)
+    """Whoever calls is counted first, whatever is wrong with the rest of the request."""
+    for step in (_check_host, check, refuse_nul, check_accept):
+        app.before_request(step)
 
 
 def check() -> Response | None:
@@ -48,6 +53,27 @@ def check() -> Response | None:
     return None
 
 
+def _check_host() -> None:
+    """Where nobody is asked who they are, answers only by the names of this machine and by the public one.
+
+    A page from elsewhere could make a name of its own lead here, and read whatever is answered by it (DNS rebinding).
+    Load balancers ask by any name.
+    """
+    if gate().asks or _is_probe():
+        return
+    try:
+        host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    except ValueError:
+        host = ""
+    if host not in LOOPBACK | {site().host}:
+        words = "This service is not called so. Its name is that of its public address."
+        raise Fault(FaultKind.INVALID, error("invalid", "bad-request", words))
+
+
+def _is_probe() -> bool:
+    return (request.endpoint or "").startswith("health.")
+
+
 def _count_known(caller: Caller) -> None:
     if caller.kind is not Kind.ANYONE and not limiter().takes_known(f"{caller.kind}:{caller.actor.id}"):
         raise _too_many()
@@ -55,8 +81,7 @@ def _count_known(caller: Caller) -> None:
 
 def _count_unknown() -> None:
     """Load balancers ask how the service does as often as they want."""
-    is_probe = (request.endpoint or "").startswith("health.")
-    if gate().asks and not is_probe and not limiter().takes_unknown(request.remote_addr or ""):
+    if gate().asks and not _is_probe() and not limiter().takes_unknown(request.remote_addr or ""):
         raise _too_many()
 
 

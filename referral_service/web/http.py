@@ -195,7 +195,9 @@ def too_large(limit: int) -> Issue:
 
 
 def check_accept() -> None:
-    """JSON only; ``_format`` outweighs the Accept header (https://hl7.org/fhir/R4/http.html#parameters)."""
+    """Under /fhir JSON only; ``_format`` outweighs the Accept header (https://hl7.org/fhir/R4/http.html#parameters)."""
+    if not request.path.startswith("/fhir"):
+        return
     wanted = request.args.get("_format")
     if wanted is not None:
         acceptable = wanted.partition(";")[0].strip() in _FORMATS

@@ -14,7 +14,7 @@ from referral_service.access import people
 from referral_service.issues import Fault
 from referral_service.store import people as stored
 from referral_service.store.people import Row
-from referral_service.web import keeping, sessions
+from referral_service.web import attempts, keeping, sessions
 from referral_service.web.authentications import gone, let_in, refused
 from referral_service.web.forms import check_form, check_own
 from referral_service.web.frame import frame
@@ -61,6 +61,7 @@ def page(following: str, problem: str = "", user_name: str = "", kept: str = "")
 
 
 @blueprint.post("/sign-in")
+@attempts.bounded
 def sign_in() -> Response | tuple[str, int]:
     """A session for whoever has the name and the password."""
     if not gate().asks:
