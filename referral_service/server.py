@@ -6,7 +6,7 @@ import os
 import socket
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from referral_service.front import Front
@@ -47,6 +47,8 @@ def run(settings: Settings) -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.RSGI,
+        # Finding out which version of HTTP is spoken waits for the first byte, and for ever.
+        http=HTTPModes.http1,
         factory=True,
         workers=workers,
         websockets=False,
