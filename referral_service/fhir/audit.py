@@ -111,12 +111,12 @@ def query_text(path: str, parameters: Iterable[tuple[str, str]]) -> str:
     nobody would leave somebody in this trail who is nowhere else in the database, and nothing is ever removed from it.
     Whom a search did find stands beside it as an entity.
     """
-    shown = [(name, value if _is_harmless(name, value) else WITHHELD) for name, value in parameters]
+    shown = [(name, value if is_harmless(name, value) else WITHHELD) for name, value in parameters]
     pairs = (f"{quote(name, safe=':.')}={quote(value, safe='*,|:/')}" for name, value in shown)
     return "?".join(part for part in (path, "&".join(pairs)) if part)
 
 
-def _is_harmless(name: str, value: str) -> bool:
+def is_harmless(name: str, value: str) -> bool:
     return name in _CODED or bool(_OUR_ID.fullmatch(value.rpartition("/")[2]) and len(value) <= 64)
 
 

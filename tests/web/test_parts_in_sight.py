@@ -20,7 +20,7 @@ from tests.web.signing import KEY, USERS, add_users, form, sign_in
 from tests.web.test_audit import events, named, new_events, query
 from tests.web.test_pages import said
 
-CHILD, ANKLE, OTHER = ("urn:uuid:0000000%d-0000-4000-8000-000000000000" % number for number in (1, 2, 3))
+CHILD, ANKLE, OTHER = (f"urn:uuid:0000000{number}-0000-4000-8000-000000000000" for number in (1, 2, 3))
 KINDS_OF_PATHS = ("/not-taken/{}", "/not-taken/{}/text", "/referrals/new?source={}~2")
 
 
