@@ -158,6 +158,7 @@ def application(site: Site, gate: Gate = OPEN) -> Flask:
     recorder = Recorder(site.store, is_ending=lambda: not main_thread().is_alive())
     faults.register(app)
     guard.register(app)
+    faults.register_checks(app)
     sessions.register(app, gate.secret_key, site.public_url)
     openid.register(app, gate.openid)
     auditing.register(app, recorder)

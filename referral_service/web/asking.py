@@ -14,7 +14,7 @@ import orjson
 from flask import request
 
 from referral_service.access.sealed import seal, unseal
-from referral_service.fhir.audit import is_harmless
+from referral_service.fhir.harmless import is_harmless
 from referral_service.fhir.search import SearchQuery, parse_search
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.web.http import actor, gate, prefers

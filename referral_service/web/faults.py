@@ -32,8 +32,6 @@ _KINDS = {
 
 def register(app: Flask) -> None:
     app.before_request(give_ids)
-    app.before_request(refuse_nul)
-    app.before_request(_check_accept)
     app.after_request(add_ids)
     app.after_request(_harden)
     app.register_error_handler(Fault, _fault)
@@ -42,6 +40,12 @@ def register(app: Flask) -> None:
     for kind in UNAVAILABLE:
         app.register_error_handler(kind, _database_away)
     app.register_error_handler(Exception, _unforeseen)
+
+
+def register_checks(app: Flask) -> None:
+    """What is asked of a request once it is known who sends it, so that a refusal is counted and audited as well."""
+    app.before_request(refuse_nul)
+    app.before_request(_check_accept)
 
 
 def _check_accept() -> None:
