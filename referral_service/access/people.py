@@ -193,6 +193,13 @@ def known_by_provider(
     return row
 
 
+def end_sessions_of_subject(connection: Connection, issuer: str, subject: str) -> None:
+    """Whoever an OpenID provider gives no role any more loses the one that an earlier session still has."""
+    known = stored.by_subject(connection, issuer, subject)
+    if known is not None:
+        stored.end_sessions(connection, known["id"])
+
+
 def _free_name(connection: Connection, name: str, but_of: str) -> str:
     """Two people of one name are told apart by a number."""
     shown, number = name, 1

@@ -7,13 +7,14 @@ against R4 and the models.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 import orjson
+
+from referral_service.fhir.harmless import OUR_ID, is_harmless, is_known
 
 _BALP = "https://profiles.ihe.net/ITI/BALP"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
@@ -36,17 +37,6 @@ LOGIN, LOGOUT = "110122", "110123"
 _OF_AUTHENTICATION = {LOGIN: "Login", LOGOUT: "Logout"}
 
 _PROFILES = {"C": ("Create", "create"), "R": ("Read", "read"), "U": ("Update", "update")}
-_OUR_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_CODED = frozenset(
-    {
-        *("status", "business-status", "priority", "owner", "intent", "code", "_tag", "authored", "authored-on"),
-        *("modified", "due", "_lastUpdated", "_count", "_sort", "_include", "_revinclude", "_summary", "_elements"),
-        *("_total", "_format", "_pretty", "queue", "sort", "state", "rule", "flag", "since", "weeks", "as", "date"),
-        *("action", "outcome", "day", "to", "received-from", "received-to", "name", "lane", "red-flag", "overdue"),
-        *("after", "assignee", "sender", "source", "red", "done", "url", "from", "person", "agent"),
-    }
-)
-"""Parameters whose values are codes, days and numbers."""
 WITHHELD = "***"
 
 
@@ -107,23 +97,20 @@ class Event:
 
 def our_reference(kind: str, identity: str) -> str | None:
     """Type and id when the id is of our making; what a caller made up may be a name or a number, and is not kept."""
-    return f"{kind}/{identity}" if _OUR_ID.fullmatch(identity) else None
+    return f"{kind}/{identity}" if OUR_ID.fullmatch(identity) else None
 
 
 def query_text(path: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """What was asked for, as BALP wants it, with the names of all parameters and the values of those that hold codes.
+    """What was asked for, as BALP wants it, with the names of the parameters that there are and their coded values.
 
     A value that may be a name, a number or a birth date is withheld, unless it is an id of ours: a search that found
     nobody would leave somebody in this trail who is nowhere else in the database, and nothing is ever removed from it.
     Whom a search did find stands beside it as an entity.
     """
-    shown = [(name, value if _is_harmless(name, value) else WITHHELD) for name, value in parameters]
-    pairs = (f"{quote(name, safe=':.')}={quote(value, safe='*,|:/')}" for name, value in shown)
+    named = ((name if is_known(name) else WITHHELD, name, value) for name, value in parameters)
+    shown = [(label, value if is_harmless(name, value) else WITHHELD) for label, name, value in named]
+    pairs = (f"{quote(name, safe='*:.')}={quote(value, safe='*,|:/')}" for name, value in shown)
     return "?".join(part for part in (path, "&".join(pairs)) if part)
-
-
-def _is_harmless(name: str, value: str) -> bool:
-    return name in _CODED or bool(_OUR_ID.fullmatch(value.rpartition("/")[2]) and len(value) <= 64)
 
 
 def entities_of(event: Event) -> list[str]:

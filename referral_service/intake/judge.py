@@ -99,6 +99,9 @@ def _change(course: Course, entry: Entry, subject: Subject, referral_id: str) ->
     if not is_cancel and entry.method != "PUT":
         return None
     course.known_referrals.add(entry.position or 0)
+    if not course.incoming.allows("ServiceRequest", "u"):
+        words = "This changes a referral that is here, for which the scope system/ServiceRequest.u is needed."
+        return failed(FaultKind.FORBIDDEN, error("forbidden", "forbidden", words, entry.path))
     if entry.position is None and entry.method == "PUT" and course.incoming.if_match is None:
         return failed(FaultKind.INVALID, changes.if_match_missing())
     if referral_id in course.changed_here:

@@ -37,6 +37,8 @@ _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "submitting.bundle": ("C", "transaction"),
     "worklist.find": _SEARCH,
     "worklist.refresh_found": _SEARCH,
+    "signing.sign_out": _OPERATION,
+    "signing.sign_out_everywhere": _OPERATION,
     "not_taken.search_list": _SEARCH,
     "not_taken.take_one_in": _OPERATION,
     "entering.enter": _OPERATION,

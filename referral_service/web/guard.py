@@ -30,7 +30,7 @@ def check() -> Response | None:
     Whoever opens a page without being signed in is sent to sign in first.
     """
     if request.endpoint is None:
-        _count_unknown()
+        _count_lost()
         return None  # There is nothing at this address, or not by this method: told to anybody.
     rule = RULES.get(request.endpoint, Rule())
     if rule.is_public:
@@ -44,13 +44,29 @@ def check() -> Response | None:
     if caller is None:
         _count_unknown()
         return _to_sign_in()
-    g.caller = caller
-    _count_known(caller)
-    begin(caller)
+    _take(caller)
     if caller.kind is Kind.PERSON and request.endpoint == "worklist.show" and not caller.has_role(rule.roles):
         return redirect(sessions.home(), 303)  # The bare address of the service opens whatever is theirs.
     _judge(caller, rule)
     return None
+
+
+def _take(caller: Caller) -> None:
+    g.caller = caller
+    _count_known(caller)
+    begin(caller)
+
+
+def _count_lost() -> None:
+    """Whoever calls where there is nothing leaves an event all the same when it is known who it is."""
+    try:
+        caller = _caller()
+    except Fault:
+        caller = None
+    if caller is None:
+        _count_unknown()
+    else:
+        _take(caller)
 
 
 def _check_host() -> None:

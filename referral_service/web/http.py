@@ -266,7 +266,7 @@ def answer_response(answer: Answer) -> Response:
     """One resource's answer: the resource, or as Prefer asks, with ETag, Last-Modified and Location."""
     if answer.fault is not None:
         return fault_response(answer.fault, answer.issues)
-    wanted = prefers("return")
+    wanted = prefers("return") if may_be_shown(answer) else "minimal"
     if wanted == "minimal":
         response = Response(b"", SUCCESS[answer.became], content_type=f"{FHIR_JSON}; charset=utf-8")
     elif wanted == "OperationOutcome":
@@ -279,6 +279,12 @@ def answer_response(answer: Answer) -> Response:
     if answer.task_id:
         response.headers["Link"] = f'<{fhir_base()}/Task/{answer.task_id}>; rel="related"'
     return response
+
+
+def may_be_shown(answer: Answer) -> bool:
+    """What was here before is read, and needs the scope for that; what was made or changed just now is the sender's."""
+    is_read = answer.became in (Became.UNCHANGED, Became.REPLAYED)
+    return not is_read or allows(str(answer.type), "r")
 
 
 def version_headers(response: Response, version: int, last_updated: str) -> None:

@@ -77,6 +77,8 @@ def back() -> Response | tuple[str, int]:
                 connection, provider.issuer, claims["sub"], _name(claims), _values(claims, provider), now()
             )
     except PersonError as problem:
+        with site().store.writing() as connection:
+            people.end_sessions_of_subject(connection, provider.issuer, claims["sub"])
         if problem.known is not None:
             refused_seldom(people.caller_of(problem.known), "not-entitled")
         return signing.page("", str(problem)), 403

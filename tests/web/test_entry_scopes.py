@@ -104,6 +104,47 @@ def test_a_conditional_create_needs_no_more_than_a_create(doors: Doors) -> None:
     assert statuses == [201, 200]
 
 
+@pytest.mark.parametrize("status", ["revoked", "entered-in-error"])
+def test_a_cancel_needs_the_scope_to_update_whatever_the_door(doors: Doors, status: str) -> None:
+    creates, updates = with_scopes(doors, "system/ServiceRequest.c"), with_scopes(doors, "system/ServiceRequest.cu")
+    whole = with_scopes(doors, "system/*.cruds")
+    identity = whole.create(referral("A-1")).get_json(force=True)["id"]
+    cancel = referral("A-1", status=status)
+    told = creates.create(cancel)
+    assert (told.status_code, rules(told.get_json(force=True))) == (403, [("forbidden", "ServiceRequest")])
+    in_batch = answers(creates.post("", bundle(entry(cancel), kind="batch")))
+    assert in_batch == [("403", [("forbidden", "Bundle.entry[0].resource")])]
+    loose = [{"resource": cancel, "fullUrl": "urn:uuid:31111111-1111-4111-8111-111111111111"}]
+    assert [one for one, _ in answers(creates.post("", bundle(*loose, kind="collection")))] == ["403"]
+    assert creates.post("", bundle(entry(cancel))).status_code == 403
+    before = whole.task_of(identity)
+    assert (before["status"], whole.sums()) == ("requested", ledger_of(routed=1))
+    assert updates.create(cancel).status_code == 200
+    assert whole.task_of(identity)["status"] == "cancelled"
+
+
+FOUND = {"If_None_Exist": "identifier=urn:example:orders|A-1"}
+
+
+@pytest.mark.parametrize("headers", [FOUND, {}, {"Idempotency_Key": "k"}])
+@pytest.mark.parametrize("wanted", ["", "representation"])
+def test_what_was_here_before_is_given_back_to_whoever_may_read_it(
+    doors: Doors, headers: dict[str, str], wanted: str
+) -> None:
+    prefer = {"Prefer": f"return={wanted}"} if wanted else {}
+    creates, reads = with_scopes(doors, "system/ServiceRequest.c"), with_scopes(doors, "system/ServiceRequest.cr")
+    first = creates.create(referral("A-1"), **headers, **prefer)
+    assert (first.status_code, first.get_json(force=True)["resourceType"]) == (201, "ServiceRequest")
+    again = creates.create(referral("A-1"), **headers, **prefer)
+    assert (again.status_code, again.data, again.headers["Location"]) == (200, b"", first.headers["Location"])
+    assert reads.create(referral("A-1"), **headers, **prefer).data == first.data
+    entries = [
+        one.post("", bundle(entry(referral("A-1")), kind="batch"), **prefer).get_json(force=True)["entry"][0]
+        for one in (creates, reads)
+    ]
+    assert ["resource" in one for one in entries] == [False, bool(wanted)]
+
+
 @pytest.mark.parametrize(
     ("query", "scope"),
     [

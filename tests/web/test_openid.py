@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from flask import Flask
 from flask.testing import FlaskClient
 from joserfc.jwk import RSAKey
 from werkzeug.test import TestResponse
@@ -28,9 +29,16 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def browser(site: Site, provider: Provider) -> FlaskClient:
+def app(site: Site, provider: Provider) -> Iterator[Flask]:
     openid = OpenId(provider.issuer, CLIENT, "roles", SECRET)
-    return application(site, Gate(asks=True, secret_key=KEY, openid=openid)).test_client()
+    served = application(site, Gate(asks=True, secret_key=KEY, openid=openid))
+    yield served
+    served.extensions["recorder"].settle()
+
+
+@pytest.fixture
+def browser(app: Flask) -> FlaskClient:
+    return app.test_client()
 
 
 def to_provider(browser: FlaskClient, following: str = "/alerts") -> str:
@@ -87,6 +95,16 @@ def test_whoever_has_no_role_there_is_told_so_and_is_not_signed_in(
     answer = come_back(browser, to_provider(browser))
     assert (answer.status_code, "names no role in this service" in answer.text) == (403, True)
     assert (browser.get("/").status_code, people_of(site)) == (303, [])
+
+
+@pytest.mark.parametrize("roles", [["staff"], ["coordinator"], []])
+def test_whoever_is_refused_loses_every_session_begun_before(app: Flask, provider: Provider, roles: list[str]) -> None:
+    first, second = app.test_client(), app.test_client()
+    come_back(first, to_provider(first))
+    assert first.get("/account").status_code == 200
+    provider.claims["roles"] = roles
+    assert come_back(second, to_provider(second)).status_code == 403
+    assert first.get("/account").status_code == 303
 
 
 @pytest.mark.parametrize(
