@@ -133,7 +133,7 @@ def test_signing_out_is_no_create(site: Site) -> None:
     assert form(browser, "/sign-out", page="/account").status_code == 303
     assert form(everywhere, "/sign-out-everywhere", page="/account").status_code == 303
     left = [one for one in new_events(app, before) if one["subtype"][0]["code"] != "read"]
-    assert [(one["action"], one["subtype"][0]["code"], one["outcome"]) for one in left] == [("E", "operation", "0")] * 2
+    assert [(one["action"], one["subtype"][0]["code"], one["outcome"]) for one in left] == [("E", "110123", "0")] * 2
 
 
 def test_what_is_typed_where_a_code_belongs_is_not_kept(app: Flask, caller: Caller) -> None:

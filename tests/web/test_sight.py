@@ -346,6 +346,7 @@ def _neutral(text: str, identity: str, theirs: Theirs) -> str:
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "AT", text)
     text = re.sub(r'name="token" value="[^"]+"', "TOKEN", text)
+    text = re.sub(r"_sealed=[\w.-]+", "SEALED", text)  # sealed anew each time
     return re.sub(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [0-9:]{8} GMT", "AT", text)
 
 
