@@ -100,8 +100,11 @@ def test_no_fault_repeats_what_was_sent(site: Site) -> None:
 
 @pytest.mark.skipif(not canaries.PROCESSES.is_dir(), reason="no /proc on this machine")
 def test_a_leak_is_found_in_the_arguments_of_a_process() -> None:
-    words = [sys.executable, "-c", "input()", canaries.NAME]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as started:
+    words = [sys.executable, "-c", "print('started', flush=True); input()", canaries.NAME]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, start_new_session=True, **pipes) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == b"started\n"
         assert canaries.SCANNER.look_at_processes(started.pid) == 1
         started.communicate(b"\n")
     assert canaries.SCANNER.taken() == [f"argv: {canaries.NAME}"]
