@@ -19,7 +19,7 @@ from referral_service.front import LARGEST_BODY, Front
 from tests.serving import SMART, Server
 
 STALLED = (
-    b"POST /fhir/ServiceRequest HTTP/1.1\r\nHost: x\r\n"
+    b"POST /fhir/ServiceRequest HTTP/1.1\r\nHost: localhost\r\n"
     b"Content-Type: application/fhir+json\r\nContent-Length: 999\r\n\r\n{"
 )
 HALF_A_HEADER = b"GET /fhir/metadata HTTP/1.1\r\nHos"
