@@ -11,7 +11,7 @@ from referral_service.issues import Fault, FaultKind, error
 from referral_service.web import sessions
 from referral_service.web.auditing import begin
 from referral_service.web.bearer import bearer
-from referral_service.web.http import allows, gate, limiter
+from referral_service.web.http import allows, gate, is_sending, limiter
 from referral_service.web.rules import RULES, Rule
 
 
@@ -82,7 +82,8 @@ def _too_many() -> Fault:
 def check_scope(need: Need) -> None:
     """One more interaction within a request, as an entry of a Bundle or what a search includes. Raises 403."""
     if not allows(need.type, need.may):
-        raise forbidden(f"This needs the scope {need}, which the token does not hold.")
+        role = " and the role of a placer" if is_sending(need.type, need.may) else ""
+        raise forbidden(f"This needs the scope {need}{role}, which the token does not hold.")
 
 
 def forbidden(words: str) -> Fault:

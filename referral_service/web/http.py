@@ -25,7 +25,7 @@ from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.referral import Queue
 from referral_service.store.sight import Sight, sight_of
 from referral_service.web.limits import Limiter
-from referral_service.worklist import Actor
+from referral_service.worklist import Actor, Role
 
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = frozenset({FHIR_JSON, "application/json"})
@@ -109,9 +109,16 @@ def sight() -> Sight:
 
 
 def allows(kind: str, letter: str) -> bool:
-    """Whether a system's token holds a scope; nobody else has any and needs none."""
-    scopes = caller().scopes
-    return caller().kind is not Kind.SYSTEM or (scopes is not None and scopes.allow(Need(kind, letter)))
+    """Whether a system's token holds a scope; nobody else has any and needs none. Only a placer sends referrals."""
+    if caller().kind is not Kind.SYSTEM:
+        return True
+    scopes, may_send = caller().scopes, Role.PLACER in actor().roles
+    return scopes is not None and scopes.allow(Need(kind, letter)) and (may_send or not is_sending(kind, letter))
+
+
+def is_sending(kind: str, letter: str) -> bool:
+    """Whether an interaction sends or changes a referral, which is for placers."""
+    return kind == "ServiceRequest" and letter in "cu"
 
 
 def person() -> str:
