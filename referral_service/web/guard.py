@@ -14,7 +14,7 @@ from referral_service.settings import LOOPBACK
 from referral_service.web import keeping, sessions, signing
 from referral_service.web.auditing import begin
 from referral_service.web.bearer import bearer
-from referral_service.web.http import allows, check_accept, gate, limiter, refuse_nul, site
+from referral_service.web.http import allows, check_accept, gate, is_sending, limiter, refuse_nul, site
 from referral_service.web.rules import RULES, Rule
 
 
@@ -109,7 +109,8 @@ def _too_many() -> Fault:
 def check_scope(need: Need) -> None:
     """One more interaction within a request, as an entry of a Bundle or what a search includes. Raises 403."""
     if not allows(need.type, need.may):
-        raise forbidden(f"This needs the scope {need}, which the token does not hold.")
+        role = " and the role of a placer" if is_sending(need.type, need.may) else ""
+        raise forbidden(f"This needs the scope {need}{role}, which the token does not hold.")
 
 
 def forbidden(words: str) -> Fault:

@@ -25,7 +25,7 @@ from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.referral import Queue
 from referral_service.store.sight import Sight, sight_of
 from referral_service.web.limits import Limiter
-from referral_service.worklist import Actor
+from referral_service.worklist import Actor, Role
 
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = frozenset({FHIR_JSON, "application/json"})
@@ -109,12 +109,19 @@ def sight() -> Sight:
 
 
 def allows(kind: str, letter: str) -> bool:
-    """Whether a system's token holds a scope; nobody else has any and needs none."""
-    scopes, need = caller().scopes, Need(kind, letter)
-    if caller().kind is not Kind.SYSTEM or (scopes is not None and scopes.allow(need)):
+    """Whether a system's token holds a scope; nobody else has any and needs none. Only a placer sends referrals."""
+    if caller().kind is not Kind.SYSTEM:
         return True
-    g.setdefault("lacking", {})[str(need)] = None
-    return False
+    scopes, need = caller().scopes, Need(kind, letter)
+    if scopes is None or not scopes.allow(need):
+        g.setdefault("lacking", {})[str(need)] = None
+        return False
+    return Role.PLACER in actor().roles or not is_sending(kind, letter)
+
+
+def is_sending(kind: str, letter: str) -> bool:
+    """Whether an interaction sends or changes a referral, which is for placers."""
+    return kind == "ServiceRequest" and letter in "cu"
 
 
 def person() -> str:
