@@ -86,10 +86,19 @@ def write(course: Course) -> None:
         _count_if_not_taken(course, place, ordinal)
     result = _result(course)
     _tell_auditors(course)
+    course.draft.unname(_refused_names(course))
     course.draft.add_received(result, keep_body=result != "replay", answers=remembered(course))
     if course.incoming.idempotency_key and any(one.became is Became.CREATED for one in course.referral_answers()):
         add_key(course.draft, "idempotency", course.incoming.idempotency_key, course.request_hash(), None)
     course.draft.write(course.connection)
+
+
+def _refused_names(course: Course) -> set[str]:
+    """The names under which only entries came that were refused after their ids had been given out."""
+    names: dict[bool, set[str]] = {True: set(), False: set()}
+    for entry in course.envelope.entries:
+        names[is_failed(course.answers.get(entry.position or 0))].update(entry.addresses())
+    return names[True] - names[False]
 
 
 def _tell_auditors(course: Course) -> None:

@@ -14,7 +14,7 @@ from referral_service.intake.deciding import Decided, decide_entry, has_open_ref
 from referral_service.intake.evidence import records_of
 from referral_service.intake.referrals import write_new
 from referral_service.intake.refusals import refusal
-from referral_service.intake.site import Answer, Became, failed, new_id, type_and_id
+from referral_service.intake.site import Answer, Became, failed, is_failed, new_id, type_and_id
 from referral_service.intake.subject import Subject, find_subject
 from referral_service.issues import FaultKind, Issue, error
 from referral_service.referral import Disposition
@@ -56,7 +56,7 @@ def _judge(course: Course, entry: Entry, ordinal: int) -> Answer | Work:
         if _sent_before(course, entry):
             course.known_referrals.add(entry.position or 0)
         return _refused(course, entry, FaultKind.FORBIDDEN, *forbidden)
-    faults = course.reading.faults_of(entry)
+    faults = [*course.reading.faults_of(entry), *_of_refused_entries(course, entry)]
     if faults:
         return _refused(course, entry, FaultKind.INVALID, *faults)
     subject = find_subject(course.envelope, entry, course.known, course.site.public_url)
@@ -77,6 +77,19 @@ def _judge(course: Course, entry: Entry, ordinal: int) -> Answer | Work:
 def _forbidden(course: Course, entry: Entry) -> list[int]:
     """The places of what its sender may not send, of the entry itself and of all that its references lead to."""
     return sorted(course.reading.reached(entry) & course.forbidden.keys()) if course.forbidden else []
+
+
+def _of_refused_entries(course: Course, entry: Entry) -> list[Issue]:
+    """What was said of supporting data that its references lead to and that a condition has kept out.
+
+    A transaction fails by that entry itself.
+    """
+    refused = {place for place, answer in course.answers.items() if is_failed(answer)} - course.ordinals.keys()
+    if not refused or course.envelope.bundle_type == "transaction":
+        return []
+    return [
+        issue for place in sorted(course.reading.reached(entry) & refused) for issue in course.answers[place].issues
+    ]
 
 
 def _refused(course: Course, entry: Entry, kind: FaultKind, *faults: Issue) -> Answer:

@@ -95,7 +95,7 @@ def answered(browser: FlaskClient, method: str, address: str, token: str) -> int
 def is_let_in(browser: FlaskClient, method: str, address: str, token: str) -> bool:
     """The bare address sends those for whom it is not to their own first page."""
     answer = browser.open(address, method=method, data={"token": token}, headers=OURS)
-    is_sent_home = address == "/" and answer.status_code == 303
+    is_sent_home = (method, address, answer.status_code) == ("GET", "/", 303)
     return answer.status_code != 403 and not is_sent_home
 
 
