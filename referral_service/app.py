@@ -40,6 +40,7 @@ from referral_service.web import (
     attachments,
     auditing,
     auditor,
+    authentications,
     binaries,
     bulk,
     capability,
@@ -71,6 +72,7 @@ from referral_service.web import (
     worklist,
 )
 from referral_service.web.limits import Limiter
+from referral_service.web.proxies import BehindProxies
 from referral_service.worker import Together, Work, now, run, start_thread
 
 log = logging.getLogger("referral_service")
@@ -83,12 +85,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     On SQLite the worker runs in the same process, for no other could.
     """
     chosen = settings or from_environment()
-    store, policy = open_store(chosen.database_url), load_policy(chosen.policy)
+    store, policy = open_store(chosen.database_url, is_waited_for=True), load_policy(chosen.policy)
     check(store)
     gate = gate_of(chosen)
     ehrs = _ehrs_of(chosen, gate.own_key)
     site = site_of(store, policy, chosen.public_url, sandbox=chosen.sandbox)
     served = application(replace(site, ehrs=ehrs), gate, chosen.outbound)
+    served.wsgi_app = BehindProxies(served.wsgi_app, chosen.proxies)  # type: ignore[assignment, method-assign]
     _read_ahead(served)
     if not store.is_shared:
         check_ways(policy, chosen)
@@ -225,6 +228,7 @@ def application(site: Site, gate: Gate = OPEN, outbound: frozenset[str] = frozen
     sessions.register(app, gate.secret_key, site.public_url)
     openid.register(app, gate.openid)
     auditing.register(app, recorder)
+    authentications.register(app)
     reads = (searching, reading, auditor, definitions, capability, openapi)
     doors = (submitting, binaries, messages, moving, operations, subscribing, hooks, *reads, token, own_keys, health)
     lists = (worklist, alerts, not_taken, overview, trail, deliveries)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from referral_service import logs
 from referral_service.policy import PolicyError
 from referral_service.referral import Queue
 from referral_service.settings import Settings, SettingsError, from_environment
@@ -56,7 +57,9 @@ def worker() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with _plainly():
-        work(from_environment(serves=False), stopping)
+        settings = from_environment(serves=False)
+        logs.configure()
+        work(settings, stopping)
 
 
 @main.command()

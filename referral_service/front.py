@@ -43,11 +43,15 @@ class CutOffError(Exception):
 
 
 class Front:
-    """A WSGI application behind a server that awaits requests; ``threads`` requests are worked on at once."""
+    """A WSGI application behind a server that awaits requests; ``threads`` requests are worked on at once.
+
+    Whoever asks how the service does has threads apart, and waits for no other request.
+    """
 
     def __init__(self, application: Wsgi, threads: int, grace: float = GRACE_SECONDS) -> None:
         self._application, self._grace = application, grace
         self._threads = ThreadPoolExecutor(threads, "request")
+        self._probes = ThreadPoolExecutor(2, "probe")
 
     async def __rsgi__(self, scope: Any, exchange: Exchange) -> None:
         try:
@@ -56,7 +60,8 @@ class Front:
             exchange.response_bytes(problem.status, [("server", ""), ("connection", "close")], b"")
             return
         environ = _environ(scope, body, length)
-        status, headers, content = await asyncio.get_running_loop().run_in_executor(self._threads, self._run, environ)
+        threads = self._probes if scope.path.startswith("/health/") else self._threads
+        status, headers, content = await asyncio.get_running_loop().run_in_executor(threads, self._run, environ)
         exchange.response_bytes(status, headers, content)
 
     def _run(self, environ: dict[str, Any]) -> tuple[int, Headers, bytes]:

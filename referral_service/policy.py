@@ -56,10 +56,14 @@ class Alerts:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Calls a second: of one client or person, and of one network address when nobody is known by them."""
+    """Calls a second: of one client or person, and of one network address when nobody is known by them.
+
+    ``attempts`` to sign in with a password are those of one network address in a minute.
+    """
 
     known: int
     unknown: int
+    attempts: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +192,9 @@ def _alerts(table: Mapping[str, Any]) -> Alerts:
 
 
 def _limits(table: Mapping[str, Any]) -> Limits:
-    _only(table, {"calls_per_second", "unknown_per_second"}, "limits")
-    found = [_of(int, table[name], f"limits.{name}") for name in ("calls_per_second", "unknown_per_second")]
+    names = ("calls_per_second", "unknown_per_second", "sign_ins_per_minute")
+    _only(table, set(names), "limits")
+    found = [_of(int, table[name], f"limits.{name}") for name in names]
     if min(found) < 1:
         raise PolicyError("limits: expected 1 or more")
     return Limits(*found)

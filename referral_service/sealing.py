@@ -6,8 +6,9 @@ sealed yet, and of this tail only what its triggers refuse is kept from being ch
 what came in the last :data:`GATHER` and the time in which the worker looks again
 (:data:`~referral_service.worker.LOOK_SECONDS`).
 
-Whoever can write to every table could make the whole chain anew. The hash of a seal that was noted elsewhere, as in the
-log where each seal is told, shows that too: see ``expected`` of :func:`verify`.
+Whoever can write to every table could make the whole chain anew, or cut off its end together with what was received
+since. The hash of a seal that was noted elsewhere, as in the log where each seal is told, shows that too: see
+``expected`` of :func:`verify`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from datetime import datetime, timedelta
 
 from referral_service.fhir.audit import named_in
 from referral_service.store import audit
-from referral_service.store.audit import START, Row, link
+from referral_service.store.audit import START, Row, link, seal_hash
 from referral_service.store.engine import Connection, Store, instant
 
 log = logging.getLogger("referral_service")
@@ -42,7 +43,7 @@ class Sealer:
             sealed = audit.seal(connection, at)
             last = audit.last_seal(connection) if sealed else None
         if last is not None:
-            log.info("audit_sealed batch=%s last=%s hash=%s", last["batch"], last["last"], last["hash"])
+            log.info("audit_sealed seal=%s:%s events=%s", last["batch"], last["hash"], last["last"])
         return sealed > 0
 
     def next_due(self) -> str | None:
@@ -89,6 +90,10 @@ def _faults(connection: Connection, seals: list[Row], expected: tuple[int, str] 
     yield from _of_tail(connection)
     for identity in audit.orphans(connection, 1):
         yield f"event {identity} is gone, what it is found by is still here"
+    for request in audit.untold(connection, 1):
+        yield f"the event of what was received as {request['id']} at {request['at']} is gone"
+    for name in audit.missing_guards(connection):
+        yield f"the trigger {name}, which keeps the trail from being changed, is gone or switched off"
 
 
 def _of_seals(seals: list[Row], expected: tuple[int, str] | None) -> Iterator[str]:
@@ -122,6 +127,7 @@ def _of_chain(connection: Connection, seals: list[Row]) -> Iterator[str]:
                 return
             yield from (f"{where} ({event['id']}): {words}" for words in _of_references(event))
             event = next(events, None)
+        before = seal_hash(before, seal)
         if seal["hash"] != before:
             yield f"batch {seal['batch']}: its seal is not that of its events"
             return

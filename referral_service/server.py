@@ -6,9 +6,10 @@ import os
 import socket
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
+from referral_service import logs
 from referral_service.front import Front
 from referral_service.settings import Settings
 
@@ -36,6 +37,7 @@ def create_front() -> Front:
     """What each process of the server serves."""
     from referral_service.app import create_app
 
+    logs.configure()
     return Front(create_app(), THREADS_PER_CORE * (os.cpu_count() or 1) + 1)
 
 
@@ -47,6 +49,8 @@ def run(settings: Settings) -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.RSGI,
+        # Finding out which version of HTTP is spoken waits for the first byte, and for ever.
+        http=HTTPModes.http1,
         factory=True,
         workers=workers,
         websockets=False,

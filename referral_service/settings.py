@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ SECRET_LENGTH = 32
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 KNOWN = frozenset(
     {
-        *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "SANDBOX", "OUTBOUND"),
+        *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "SANDBOX", "OUTBOUND", "PROXIES"),
         *("SECRET_KEY", "CLIENT_KEY"),
         *("ISSUER", "ISSUER_JWKS", "ISSUER_AUDIENCE"),
         *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SENDER"),
@@ -61,7 +62,8 @@ class OutsideIssuer:
 class Settings:
     """``public_url`` is what Location and links begin with; the Host header is never trusted.
 
-    ``outbound`` are the origins (scheme, host and port) that may be called; ``mail`` is None when none is to be sent.
+    ``outbound`` are the origins (scheme, host and port) that may be called; ``mail`` is None when none is to be sent;
+    ``proxies`` are the networks of the site's own proxies, which say who has called them.
     """
 
     database_url: str
@@ -79,6 +81,7 @@ class Settings:
     issuer: OutsideIssuer | None = None
     openid: OpenId | None = None
     user_password: str | None = field(default=None, repr=False)
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 def from_environment(environment: Mapping[str, str] | None = None, *, serves: bool = True) -> Settings:
@@ -105,6 +108,7 @@ def from_environment(environment: Mapping[str, str] | None = None, *, serves: bo
         issuer=_issuer(values),
         openid=_openid(values),
         user_password=values.get("USER_PASSWORD"),
+        proxies=tuple(map(_network, values.get("PROXIES", "").split())),
     )
     if serves:
         _check_auth(settings)
@@ -161,6 +165,13 @@ def _origin(value: str) -> str:
     if parts.path.strip("/") or parts.query:
         raise SettingsError("REFERRAL_OUTBOUND lists scheme, host and port only, with no path behind them")
     return found
+
+
+def _network(value: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value)
+    except ValueError as problem:
+        raise SettingsError("REFERRAL_PROXIES holds what is no address and no network") from problem
 
 
 def _issuer(values: Mapping[str, str]) -> OutsideIssuer | None:
@@ -222,11 +233,20 @@ def _openid(values: Mapping[str, str]) -> OpenId | None:
 def _check_auth(settings: Settings) -> None:
     if settings.auth == "smart":
         _check_secret(settings)
+        _check_encrypted(settings)
         return
     if settings.auth != "none":
         raise SettingsError("REFERRAL_AUTH is smart or none")
     if settings.host not in LOOPBACK and not settings.demo:
         raise SettingsError("REFERRAL_AUTH=none is only for loopback, or with REFERRAL_DEMO=1")
+
+
+def _check_encrypted(settings: Settings) -> None:
+    """Tokens, passwords and cookies in the clear are anybody's on the way (RFC 6750 5.2, SMART App Launch 2.2)."""
+    address = urlsplit(settings.public_url)
+    if address.scheme != "https" and address.hostname not in LOOPBACK and not settings.demo:
+        words = "is no https address; tokens and passwords would go in the clear. Only REFERRAL_DEMO=1 lets them"
+        raise SettingsError(f"REFERRAL_PUBLIC_URL {words}")
 
 
 def _check_secret(settings: Settings) -> None:

@@ -1,13 +1,14 @@
 """Values that invented patients carry, and a scanner that finds them where nothing of a patient may stand.
 
-Looked at are the log of the whole run at DEBUG, the bodies of errors, metrics, temporary files and the logs of served
-processes; each value as it is, as in a URL, and in base64 whatever stands before it.
+Looked at are the log of the whole run at DEBUG, the bodies of errors, temporary files, and of served processes the
+logs and arguments; each value as it is, as in a URL, and in base64 whatever stands before it.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,24 @@ class Scanner(logging.Handler):
             if path.is_file():
                 self.look_at(f"file {path.name}", path.read_bytes().decode("latin-1"))
 
+    def look_at_processes(self, group: int) -> int:
+        """The arguments of every process of a group, which anybody on the machine can read; how many there were."""
+        looked = 0
+        for folder in PROCESSES.glob("[0-9]*"):
+            try:
+                if os.getpgid(int(folder.name)) != group:
+                    continue
+                arguments = (folder / "cmdline").read_bytes()
+            except (ProcessLookupError, FileNotFoundError):  # it has ended meanwhile
+                continue
+            looked += 1
+            self.look_at("argv", arguments.replace(b"\0", b" ").decode("utf-8", "replace"))
+        return looked
+
     def taken(self) -> list[str]:
         found, self.found = self.found, []
         return found
 
 
+PROCESSES = Path("/proc")
 SCANNER = Scanner()

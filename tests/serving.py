@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from joserfc.jwk import ECKey, RSAKey
 
 from tests.canaries import SCANNER
 from tests.systems import System, key_set, public, rsa_key
@@ -95,10 +96,11 @@ def command(server: Server, *words: str) -> str:
     return ran.stdout
 
 
-def registered(server: Server, folder: Path) -> System:
+def registered(server: Server, folder: Path, key: RSAKey | ECKey | None = None) -> System:
     """A system that an operator has registered by command line, beside the running server."""
-    (folder / "jwks.json").write_text(key_set(public(rsa_key("a"))), "utf-8")
+    system = System(key=key or rsa_key("a"), audience=f"{server.base}/auth/token")
+    (folder / "jwks.json").write_text(key_set(public(system.key)), "utf-8")
     scopes = ("--scope", "system/ServiceRequest.crs system/Task.rs")
     given = ("--id", "ehr-a", "--name", "Clinic A", "--role", "placer", *scopes)
     assert command(server, "client", "add", *given, "--jwks", str(folder / "jwks.json")) == "ehr-a is registered.\n"
-    return System(audience=f"{server.base}/auth/token")
+    return system

@@ -5,18 +5,23 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
+import requests
 from flask import Flask, Response
 
 from referral_service.intake import Site
 from tests import canaries
 from tests.callers import Doors, placer
+from tests.serving import Server
 from tests.shapes import Resource, bundle, entry, referral
 
 FORMS = {
@@ -91,3 +96,45 @@ def test_no_fault_repeats_what_was_sent(site: Site) -> None:
             statuses.add(caller.post("Patient/_search", f"{query}={quote(value)}", **form).status_code)
     assert {200, 201, 400, 409} <= statuses
     assert max(statuses) < 500
+
+
+@pytest.mark.skipif(not canaries.PROCESSES.is_dir(), reason="no /proc on this machine")
+def test_a_leak_is_found_in_the_arguments_of_a_process() -> None:
+    words = [sys.executable, "-c", "print('started', flush=True); input()", canaries.NAME]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, start_new_session=True, **pipes) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == b"started\n"
+        assert canaries.SCANNER.look_at_processes(started.pid) == 1
+        started.communicate(b"\n")
+    assert canaries.SCANNER.taken() == [f"argv: {canaries.NAME}"]
+
+
+@pytest.mark.skipif(not canaries.PROCESSES.is_dir(), reason="no /proc on this machine")
+def test_a_served_process_leaves_nothing_of_a_patient_in_arguments_temporary_files_and_log(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path, {"TMPDIR": str(temporary)})
+    server.start()
+    try:
+        statuses = _send_all(server)
+        assert server.process is not None
+        looked = canaries.SCANNER.look_at_processes(server.process.pid)
+        canaries.SCANNER.look_into(temporary)
+    finally:
+        server.stop()
+    canaries.SCANNER.look_into(temporary)
+    assert (statuses, looked > 0) == ([201, 200, 200], True)
+    assert canaries.SCANNER.taken() == []
+
+
+def _send_all(server: Server) -> list[int]:
+    """A referral, a Bundle, and a form with a file that is too large to be held in memory while it comes."""
+    large = {"attachment": ("letter.txt", f"{canaries.FREE_TEXT} " * 20_000, "text/plain")}
+    typed = {"key": str(uuid4()), "family": canaries.NAME, "reason": canaries.FREE_TEXT, "priority": "routine"}
+    ours = {"Sec-Fetch-Site": "same-origin"}
+    return [
+        server.post("/fhir/ServiceRequest", _referral_for(canaries.PATIENT)).status_code,
+        server.post("/fhir", bundle(entry(deepcopy(canaries.PATIENT)), kind="batch")).status_code,
+        requests.post(f"{server.base}/referrals/new", data=typed, files=large, headers=ours, timeout=30).status_code,
+    ]

@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from referral_service.access.people import signed_in
+from referral_service.access.people import attempted
 from referral_service.store.engine import open_store
 
 
@@ -34,5 +34,7 @@ def test_the_demo_that_asks_prints_a_user_of_each_role(tmp_path: Path) -> None:
     assert sorted(user for user, _ in users) == ["auditor", "coordinator", "integrator", "lead"]
     store = open_store(f"sqlite:///{tmp_path / 'referral-service.db'}")
     for user, password in users:
-        assert signed_in(store, user, password, datetime.now(UTC)) is not None
+        found = attempted(store, user, password, datetime.now(UTC))
+        assert found is not None
+        assert found.is_right
     store.close()

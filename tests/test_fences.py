@@ -18,6 +18,7 @@ DOORS = {
     "argon2": {"access"},
     "authlib": {"web"},
     "joserfc": {"access"},
+    "zxcvbn": {"access"},
     "psycopg": set(),
     "flask": {"web", "app"},
     "werkzeug": {"web"},

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +16,10 @@ import pytest
 import requests
 
 from referral_service.front import LARGEST_BODY, Front
-from tests.serving import Server
+from tests.serving import SMART, Server
 
 STALLED = (
-    b"POST /fhir/ServiceRequest HTTP/1.1\r\nHost: x\r\n"
+    b"POST /fhir/ServiceRequest HTTP/1.1\r\nHost: localhost\r\n"
     b"Content-Type: application/fhir+json\r\nContent-Length: 999\r\n\r\n{"
 )
 HALF_A_HEADER = b"GET /fhir/metadata HTTP/1.1\r\nHos"
@@ -31,6 +34,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started.stop()
 
 
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that asks everybody who they are."""
+    folder = tmp_path_factory.mktemp("asking")
+    started = Server(f"sqlite:///{folder / 'asking.db'}", folder, SMART)
+    started.start()
+    yield started
+    started.stop()
+
+
 @pytest.mark.parametrize("begun", [STALLED, HALF_A_HEADER], ids=["of a body", "of a header"])
 def test_others_are_served_while_a_hundred_clients_wait_in_the_middle(server: Server, begun: bytes) -> None:
     with ExitStack() as connections:
@@ -39,6 +52,19 @@ def test_others_are_served_while_a_hundred_clients_wait_in_the_middle(server: Se
             connection.sendall(begun)
         answers = [server.get("/health/ready").status_code for _ in range(20)]
     assert answers == [200] * 20
+
+
+NOTHING = b""
+HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+KEPT_OPEN = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("begun", [NOTHING, HALF_A_HEADER, HTTP_2, KEPT_OPEN], ids=["-", "half", "http/2", "idle"])
+def test_a_connection_on_which_nothing_more_comes_is_ended(server: Server, begun: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(begun)
+        while connection.recv(4096):
+            pass
 
 
 def test_the_server_says_nothing_of_what_it_is(server: Server) -> None:
@@ -123,3 +149,21 @@ def test_a_long_body_has_longer_to_come() -> None:
 def test_more_than_any_door_takes_is_not_read_on() -> None:
     whole = told(Exchange(b"a" * LARGEST_BODY, b"b", b"c"), 60, None)[1]
     assert len(whole) == LARGEST_BODY + 1
+
+
+def test_a_flood_of_wrong_passwords_takes_two_threads_and_the_rest_is_turned_away(asking: Server) -> None:
+    def attempt(_: int) -> requests.Response:
+        with requests.Session() as browser:
+            page = browser.get(f"{asking.base}/sign-in", timeout=30).text
+            token = re.findall(r'name="token" value="([^"]+)"', page)[0]
+            form = {"user": "nobody", "password": "wrong", "token": token}
+            ready.wait()
+            headers = {"Sec-Fetch-Site": "same-origin"}
+            return browser.post(f"{asking.base}/sign-in", data=form, headers=headers, timeout=30)
+
+    ready = Barrier(12)
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(attempt, range(12)))
+    turned_away = [one.headers.get("Retry-After") for one in answers if one.status_code == 429]
+    assert {one.status_code for one in answers} == {401, 429}
+    assert set(turned_away) == {"1"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 import time
@@ -132,7 +134,10 @@ def test_a_server_seals_its_trail_and_the_command_line_verifies_it(tmp_path: Pat
     found = verify(store)
     assert found.last is not None
     told = _verify(url)
-    seal = f"1:{found.last['hash']}" if found.last["batch"] == 1 else f"{found.last['batch']}:{found.last['hash']}"
+    seal = f"{found.last['batch']}:{found.last['hash']}"
+    lines = [line for line in server.log.read_text("utf-8").splitlines() if "audit_sealed" in line]
+    time_of_day = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+    assert re.fullmatch(rf"{time_of_day} INFO audit_sealed seal={seal} events={found.sealed}", lines[-1])
     assert (told.returncode, f"seal {seal}" in told.stdout) == (0, True)
     assert _verify(url, "--seal", seal).returncode == 0
     wrong = _verify(url, "--seal", f"{found.last['batch']}:{'0' * 64}")
@@ -156,3 +161,30 @@ def test_an_event_is_a_few_kilobytes_at_most() -> None:
     from referral_service.fhir.audit import audit_event
 
     assert len(json.dumps(audit_event(event()))) < 2048
+
+
+def test_a_lock_on_the_database_stops_neither_health_nor_more_than_the_writes_that_wait(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    server = Server(postgres_url, tmp_path)
+    server.start()
+    server.post("/fhir/ServiceRequest", referral("L-first"))
+    store, threads = open_store(postgres_url), 2 * (os.cpu_count() or 1) + 1
+    with store.writing() as connection, ThreadPoolExecutor(threads) as pool:
+        connection.exec_driver_sql("LOCK TABLE audit_event IN EXCLUSIVE MODE")
+        writes = [pool.submit(server.post, "/fhir/ServiceRequest", referral(f"L-{n}")) for n in range(threads)]
+        while _waiting(store) < threads and not any(one.done() for one in writes):
+            time.sleep(0.05)
+        health = [server.get(f"/health/{name}").status_code for name in ("live", "ready")]
+        assert (health, [one.done() for one in writes]) == ([200, 200], [False] * threads)
+        answers = [one.result() for one in writes]
+    told = [(one.status_code, one.headers.get("Retry-After"), one.json()["issue"][0]["code"]) for one in answers]
+    assert told == [(503, "5", "transient")] * threads
+    assert server.post("/fhir/ServiceRequest", referral("L-0")).status_code == 201
+    store.close()
+    server.stop()
+
+
+def _waiting(store: Store) -> int:
+    with store.reading() as connection:
+        return int(connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one())

@@ -36,6 +36,9 @@ def test_a_value_can_stand_in_a_file(tmp_path: Path) -> None:
     [
         ({"REFERRAL_DATABASE_URL": "postgresql://db/referrals"}, "REFERRAL_SECRET_KEY is missing"),
         ({"REFERRAL_SECRET_KEY": "short"}, "REFERRAL_SECRET_KEY is shorter than 32 characters"),
+        ({"REFERRAL_PUBLIC_URL": "http://referrals.example"}, "REFERRAL_PUBLIC_URL is no https address"),
+        ({"REFERRAL_PUBLIC_URL": "http://127.0.0.1.example"}, "REFERRAL_PUBLIC_URL is no https address"),
+        ({"REFERRAL_HOST": "0.0.0.0"}, "REFERRAL_PUBLIC_URL is no https address"),
         ({"REFERRAL_AUTH": "off"}, "REFERRAL_AUTH is smart or none"),
         ({"REFERRAL_AUTH": "none", "REFERRAL_HOST": "0.0.0.0"}, "only for loopback"),
         ({"REFERRAL_AUTH": "none", "REFERRAL_PORT": "http"}, "REFERRAL_PORT is no port number"),
@@ -48,6 +51,8 @@ def test_a_value_can_stand_in_a_file(tmp_path: Path) -> None:
         ({"REFERRAL_OIDC_ISSUER": "https://idp.example"}, "REFERRAL_OIDC_CLIENT_ID is not"),
         ({"REFERRAL_OIDC_CLIENT_ID": "us"}, "REFERRAL_OIDC_ISSUER is not"),
         ({"REFERRAL_OIDC_CLIENT_ID": "us", "REFERRAL_OIDC_ISSUER": "http://idp.example"}, "is no https address"),
+        ({"REFERRAL_PROXIES": "10.1.0.0/16 proxy"}, "REFERRAL_PROXIES holds what is no address"),
+        ({"REFERRAL_PROXIES": "10.1.0.1/16"}, "REFERRAL_PROXIES holds what is no address"),
         ({"REFERRAL_AUTH_FILE": "/nowhere"}, "REFERRAL_AUTH_FILE names a file that cannot be read"),
     ],
 )
@@ -60,6 +65,26 @@ def test_systems_and_people_are_asked_who_they_are_unless_told_otherwise() -> No
     assert (from_environment({}).auth, from_environment({}).openid) == ("smart", None)
     given = {"REFERRAL_DATABASE_URL": "postgresql://db/referrals", "REFERRAL_SECRET_KEY": "k" * 32}
     assert from_environment(given).secret_key == "k" * 32
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"PUBLIC_URL": "https://referrals.example", "HOST": "0.0.0.0"},
+        {"PUBLIC_URL": "http://localhost:8080"},
+        {"PUBLIC_URL": "http://[::1]:8080"},
+        {"PUBLIC_URL": "http://referrals.example", "DEMO": "1"},
+    ],
+    ids=lambda given: given["PUBLIC_URL"],
+)
+def test_tokens_and_passwords_are_taken_over_https_on_loopback_or_in_a_demo(given: dict[str, str]) -> None:
+    found = from_environment({f"REFERRAL_{name}": value for name, value in given.items()})
+    assert (found.auth, found.public_url) == ("smart", given["PUBLIC_URL"])
+
+
+def test_a_command_that_serves_nobody_asks_for_no_https() -> None:
+    given = {"REFERRAL_PUBLIC_URL": "http://referrals.example"}
+    assert from_environment(given, serves=False).public_url == "http://referrals.example"
 
 
 def test_a_secret_is_not_shown_with_the_settings() -> None:

@@ -23,6 +23,7 @@ from referral_service.intake.moves import act
 from referral_service.policy import load_policy
 from referral_service.settings import from_environment
 from referral_service.store import tables
+from referral_service.store.audit import seals
 from referral_service.store.engine import Store, open_store
 from referral_service.store.leases import LEASE
 from referral_service.store.migrations import upgrade
@@ -313,3 +314,12 @@ def until(holds: Any) -> bool:
     """Whether it comes true before long."""
     pause = Event()
     return any(holds() or pause.wait(0.1) for _ in range(10 * SECONDS)) and holds()
+
+
+def test_a_worker_tells_each_seal_in_its_log(database: tuple[Server, Workers, dict[str, str]]) -> None:
+    server, workers, environment = database
+    server.post("/fhir/ServiceRequest", RED)
+    workers.start()
+    assert until(lambda: "INFO audit_sealed seal=1:" in workers.log.read_text("utf-8")), "no seal was told"
+    with opened(environment) as store, store.reading() as connection:
+        assert f"seal=1:{seals(connection)[0]['hash']} " in workers.log.read_text("utf-8")

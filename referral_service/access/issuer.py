@@ -66,6 +66,11 @@ def scopes_of(words: str, client: Row, types: frozenset[str]) -> Scopes:
         raise TokenError("The token holds a scope that the client was not granted.") from problem
 
 
+def has_own_keys(client: Row) -> bool:
+    """Whether a client speaks for itself; whoever may name clients at the issuer cannot speak for it."""
+    return client["jwks"] is not None or client["jwks_url"] is not None
+
+
 def _client(claims: Object) -> str:
     named = [claims[name] for name in ("client_id", "azp") if name in claims]
     first = named[0] if named else None

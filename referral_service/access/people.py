@@ -25,12 +25,21 @@ LONGEST = timedelta(hours=12)
 ROLES = (Role.LEAD, Role.COORDINATOR, Role.INTEGRATOR, Role.AUDITOR)
 _FREE_FAILURES = 5
 _MOST_MINUTES = 15
+_SERVICE = ("referral", "service", "dystonia", "coordinator", "queue")
+"""What comes to mind at a password for this service."""
 _USER_NAME = re.compile(r"[a-z0-9][a-z0-9._@+\-]{1,63}")
 _LONGEST_NAME = 128
 
 
 class PersonError(ValueError):
-    """Somebody who cannot be added or signed in; the message says why, in words for that person."""
+    """Somebody who cannot be added or signed in; the message says why, in words for that person.
+
+    ``known`` is the row of somebody who is here already.
+    """
+
+    def __init__(self, words: str, known: Row | None = None) -> None:
+        super().__init__(words)
+        self.known = known
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +71,14 @@ def add(connection: Connection, user_name: str, entitled: Entitled, password: st
     name = user_name_of(user_name)
     if not _USER_NAME.fullmatch(name):
         raise PersonError("A user name has 2 to 64 letters, digits or . _ @ + -")
+    stored.take_turn(connection)
     before = stored.by_user_name(connection, name)
     if before is not None and before["disabled_at"] is None:
         raise PersonError("There is somebody of this user name; disable them first to give them a new password or role")
     if not passwords.is_fit(password):
         raise PersonError(f"A password has {passwords.SHORTEST} to {passwords.LONGEST} characters")
+    if passwords.is_guessed(password, (name, entitled.name, *_SERVICE)):
+        raise PersonError("This password is among the first that are guessed; take some words that do not go together")
     values = _values(connection, entitled, before["id"] if before else "")
     values |= {"password_hash": passwords.hashed(password), "failures": 0, "locked_until": None, "disabled_at": None}
     if before is None:
@@ -105,25 +117,38 @@ def lines(connection: Connection, at: datetime) -> Iterator[str]:
         yield "  ".join(part for part in (known_as, row["shown_name"], row["role"], row["queues"], state) if part)
 
 
-def signed_in(store: Store, user_name: str, password: str, at: datetime) -> Row | None:
-    """Whoever has this name and password; None for anything else, with the same work done whatever it was.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A password given for a name that somebody has and that is not locked; ``locks`` when it now is."""
 
-    The attempt is counted before the password is looked at, so that many at once are no more than one after another.
-    Of names that nobody has nothing is written.
+    row: Row
+    is_right: bool
+    locks: bool
+
+
+def attempted(store: Store, user_name: str, password: str, at: datetime) -> Attempt | None:
+    """Whether somebody may come in; None for names that nobody has, or that are locked, of which nothing is written.
+
+    The same work is done whatever it was. The attempt is counted before the password is looked at, so that many at
+    once are no more than one after another.
     """
+    until = None
     with store.writing() as connection:
         row = stored.by_user_name(connection, user_name_of(user_name))
         is_open = row is not None and row["disabled_at"] is None and not _is_locked(row, at)
         if row is not None and is_open:
             failures = row["failures"] + 1
-            stored.change(connection, row["id"], failures=failures, locked_until=_locked_until(failures, at))
+            until = _locked_until(failures, at)
+            stored.change(connection, row["id"], failures=failures, locked_until=until)
     is_right = passwords.is_right(password, row["password_hash"] if row is not None else None)
-    if row is None or not is_open or not is_right:
+    if row is None or not is_open:
         return None
+    if not is_right:
+        return Attempt(row, is_right=False, locks=until is not None)
     again = {"password_hash": passwords.hashed(password)} if passwords.is_outdated(row["password_hash"]) else {}
     with store.writing() as connection:
         stored.change(connection, row["id"], failures=0, locked_until=None, **again)
-    return row
+    return Attempt(row, is_right=True, locks=False)
 
 
 def _is_locked(row: Row, at: datetime) -> bool:
@@ -145,16 +170,18 @@ def known_by_provider(
     ``values`` are those of the claim that names the role: one of :data:`ROLES`, and for a coordinator queues too.
     Raises :class:`PersonError` when they name none, or when this person was disabled here.
     """
+    stored.take_turn(connection)
     before = stored.by_subject(connection, issuer, subject)
     if before is not None and before["disabled_at"] is not None:
-        raise PersonError("You may no longer sign in here.")
+        raise PersonError("You may no longer sign in here.", before)
     given = frozenset(values)
     role = next((role for role in ROLES if role.value in given), None)
     if role is None:
-        raise PersonError("Your sign-in names no role in this service. Ask whoever looks after it.")
+        raise PersonError("Your sign-in names no role in this service. Ask whoever looks after it.", before)
     queues = frozenset(queue for queue in Queue if queue.value in given and role is Role.COORDINATOR)
     if role is Role.COORDINATOR and not queues:
-        raise PersonError("Your sign-in names no queue that you coordinate. Ask whoever looks after this service.")
+        words = "Your sign-in names no queue that you coordinate. Ask whoever looks after this service."
+        raise PersonError(words, before)
     own_id = before["id"] if before else ""
     shown = _free_name(connection, name.strip()[: _LONGEST_NAME - 8] or "No name", own_id)
     written = _values(connection, Entitled(shown, role, queues), own_id)
@@ -164,6 +191,13 @@ def known_by_provider(
     row = {"id": str(uuid4()), "issuer": issuer, "subject": subject, "added_at": instant(at), "failures": 0, **written}
     stored.add(connection, row)
     return row
+
+
+def end_sessions_of_subject(connection: Connection, issuer: str, subject: str) -> None:
+    """Whoever an OpenID provider gives no role any more loses the one that an earlier session still has."""
+    known = stored.by_subject(connection, issuer, subject)
+    if known is not None:
+        stored.end_sessions(connection, known["id"])
 
 
 def _free_name(connection: Connection, name: str, but_of: str) -> str:

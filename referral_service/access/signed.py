@@ -52,14 +52,28 @@ def take_apart(text: str, algorithms: Algorithms, types: tuple[str, ...]) -> Sig
 
     ``types`` are the values that ``typ`` may have, when it is there.
     """
+    header, claims = _parts(text)
+    _check_header(header, algorithms, types)
+    return Signed(text, header, claims)
+
+
+def issuer_said(text: str) -> str:
+    """Whom a token names as its issuer, whatever is wrong with it and whoever wrote it; empty when it names nobody."""
+    try:
+        _, claims = _parts(text)
+    except TokenError:
+        return ""
+    named = claims.get("iss")
+    return named if isinstance(named, str) else ""
+
+
+def _parts(text: str) -> tuple[Object, Object]:
     if len(text) > MAX_LENGTH:
         raise TokenError(f"The token is longer than {MAX_LENGTH} bytes.")
     parts = text.split(".")
     if len(parts) != 3 or not all(_PART.fullmatch(part) for part in parts):
         raise TokenError("This is no signed JSON Web Token of three parts.")
-    header, claims = (_read(part) for part in parts[:2])
-    _check_header(header, algorithms, types)
-    return Signed(text, header, claims)
+    return _read(parts[0]), _read(parts[1])
 
 
 def _read(part: str) -> Object:

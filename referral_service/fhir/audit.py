@@ -7,7 +7,6 @@ against R4 and the models.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +14,13 @@ from urllib.parse import quote
 
 import orjson
 
+from referral_service.fhir.harmless import OUR_ID, is_harmless, is_known
+
 _BALP = "https://profiles.ihe.net/ITI/BALP"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _INTERACTION = "http://hl7.org/fhir/restful-interaction"
 _REST = {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"}
+_AUTHENTICATION = {"system": _DICOM, "code": "110114", "display": "User Authentication"}
 _ENTITY = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 _ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
 _SOURCE = {"coding": [{"system": _DICOM, "code": "110153", "display": "Source Role ID"}]}
@@ -30,18 +32,11 @@ GRANTED, DENIED, FAILED = "0", "4", "8"
 """https://hl7.org/fhir/R4/valueset-audit-event-outcome.html: 4 is whatever a caller asked for and was not given, an
 answer 4xx of HTTP; 8 is a fault of ours, an answer 5xx."""
 
+LOGIN, LOGOUT = "110122", "110123"
+"""What happened in a User Authentication (https://dicom.nema.org/medical/dicom/current/output/chtml/part16/sect_CID_402.html)."""
+_OF_AUTHENTICATION = {LOGIN: "Login", LOGOUT: "Logout"}
+
 _PROFILES = {"C": ("Create", "create"), "R": ("Read", "read"), "U": ("Update", "update")}
-_OUR_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_CODED = frozenset(
-    {
-        *("status", "business-status", "priority", "owner", "intent", "code", "_tag", "authored", "authored-on"),
-        *("modified", "due", "_lastUpdated", "_count", "_sort", "_include", "_revinclude", "_summary", "_elements"),
-        *("_total", "_format", "_pretty", "queue", "sort", "state", "rule", "flag", "since", "weeks", "as", "date"),
-        *("action", "outcome", "day", "to", "received-from", "received-to", "name", "lane", "red-flag", "overdue"),
-        *("after", "assignee", "sender", "source", "red", "done", "url", "from", "person", "agent"),
-    }
-)
-"""Parameters whose values are codes, days and numbers."""
 WITHHELD = "***"
 
 
@@ -61,7 +56,8 @@ class Who:
 class Access:
     """One request as far as the audit trail has to know of it, filled in as it goes through.
 
-    ``action`` is C, R, U, D or E, ``interaction`` a code of restful-interaction, ``server`` the host that was called.
+    ``action`` is C, R, U, D or E, ``interaction`` a code of restful-interaction or one of :data:`LOGIN` and
+    :data:`LOGOUT`, ``server`` the host that was called.
     ``references`` are what was touched, ``patients`` whose it is, both by our ids; ``query`` is what was asked for.
     ``is_durable`` is set once an event of it is committed with what it wrote.
     """
@@ -101,23 +97,20 @@ class Event:
 
 def our_reference(kind: str, identity: str) -> str | None:
     """Type and id when the id is of our making; what a caller made up may be a name or a number, and is not kept."""
-    return f"{kind}/{identity}" if _OUR_ID.fullmatch(identity) else None
+    return f"{kind}/{identity}" if OUR_ID.fullmatch(identity) else None
 
 
 def query_text(path: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """What was asked for, as BALP wants it, with the names of all parameters and the values of those that hold codes.
+    """What was asked for, as BALP wants it, with the names of the parameters that there are and their coded values.
 
     A value that may be a name, a number or a birth date is withheld, unless it is an id of ours: a search that found
     nobody would leave somebody in this trail who is nowhere else in the database, and nothing is ever removed from it.
     Whom a search did find stands beside it as an entity.
     """
-    shown = [(name, value if _is_harmless(name, value) else WITHHELD) for name, value in parameters]
-    pairs = (f"{quote(name, safe=':.')}={quote(value, safe='*,|:/')}" for name, value in shown)
+    named = ((name if is_known(name) else WITHHELD, name, value) for name, value in parameters)
+    shown = [(label, value if is_harmless(name, value) else WITHHELD) for label, name, value in named]
+    pairs = (f"{quote(name, safe='*:.')}={quote(value, safe='*,|:/')}" for name, value in shown)
     return "?".join(part for part in (path, "&".join(pairs)) if part)
-
-
-def _is_harmless(name: str, value: str) -> bool:
-    return name in _CODED or bool(_OUR_ID.fullmatch(value.rpartition("/")[2]) and len(value) <= 64)
 
 
 def entities_of(event: Event) -> list[str]:
@@ -137,7 +130,7 @@ def audit_event(event: Event) -> dict[str, Any]:
         "resourceType": "AuditEvent",
         "id": event.id,
         "meta": {"lastUpdated": event.at},
-        "type": _REST,
+        "type": _AUTHENTICATION if access.interaction in _OF_AUTHENTICATION else _REST,
         "subtype": _subtypes(event),
         "action": event.action,
         "recorded": event.at,
@@ -159,7 +152,10 @@ def audit_event(event: Event) -> dict[str, Any]:
 
 def _subtypes(event: Event) -> list[dict[str, str]]:
     """What was called; before it the plain interaction that a profile asks for, where a door has another name."""
-    codes = [event.access.interaction]
+    code = event.access.interaction
+    if code in _OF_AUTHENTICATION:
+        return [{"system": _DICOM, "code": code, "display": _OF_AUTHENTICATION[code]}]
+    codes = [code]
     wanted = _PROFILES.get(event.action, ("", ""))[1]
     if wanted and not _is_kind_of(wanted, codes[0]):
         codes.insert(0, wanted)

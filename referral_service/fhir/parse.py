@@ -200,14 +200,16 @@ def _children(holder: Any) -> Any:
 
 # --- The second look: only for bodies with a suspicion, with every name kept and the way to it known.
 
-_NAME = re.compile(r"_?[A-Za-z][A-Za-z0-9_]{0,63}")
+_ROOT = re.compile(r"[A-Z][A-Za-z]{0,63}")
+_NAME = re.compile(r"_?[a-z](?:[A-Za-z]|[0-9]{1,2}(?![0-9])){0,63}")
+"""What a type and an element of R4 can be called; a longer number in a name is somebody's."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _looked_at_again(text: str, value: Any) -> Parsed:
     tree = json.loads(text, object_pairs_hook=_Pairs, parse_float=Number, parse_constant=_NotANumber, parse_int=Number)
     name = value.get("resourceType") if isinstance(value, dict) else None
-    root = name if isinstance(name, str) and _NAME.fullmatch(name) else ""
+    root = name if isinstance(name, str) and _ROOT.fullmatch(name) else ""
     issues = list(islice(_faults(tree, root), MAX_ISSUES))
     if len(issues) == MAX_ISSUES:
         issues.append(too_many(root))

@@ -17,7 +17,7 @@ from referral_service.intake.draft import SUPPORTING, Draft
 from referral_service.intake.messages import asked
 from referral_service.intake.permits import forbidden_entries
 from referral_service.intake.reading import Reading, attachment_addresses, references
-from referral_service.intake.site import MESSAGE_DOOR, Answer, Incoming, Site, type_and_id
+from referral_service.intake.site import MESSAGE_DOOR, Answer, Incoming, Site, is_failed, type_and_id
 from referral_service.intake.subject import Subject, identifier_pairs, names_of
 from referral_service.issues import Issue
 from referral_service.store import lookups
@@ -118,8 +118,9 @@ class Course:
         return assigned - self.draft.made
 
     def assign_supporting(self) -> None:
+        """What was answered with a fault gets no id, and the names it came under stay free."""
         for entry in self.sound_entries():
-            if entry.position in self.forbidden:
+            if is_failed(self.answers.get(entry.position or 0)):
                 continue
             if entry.type in SUPPORTING and id(entry.resource) not in self.draft.assigned:
                 supporting.assign(self.draft, entry)

@@ -123,6 +123,11 @@ class Draft:
                 self.known.name(name, reference)
                 self.add(tables.address, name=bounded(name), type=kind, owner=identity)
 
+    def unname(self, names: set[str]) -> None:
+        """Leaves names free under which the sender shall not find anything."""
+        gone = {bounded(name) for name in names}
+        self.rows[tables.address] = [row for row in self.rows.get(tables.address, []) if row["name"] not in gone]
+
     def refers(self, resource: Resource) -> dict[str, list[tuple[str, str]]]:
         """The tokens that say which records of ours a resource, as it is served, refers to.
 

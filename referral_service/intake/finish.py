@@ -86,6 +86,7 @@ def write(course: Course) -> None:
         _count_if_not_taken(course, place, ordinal)
     result = _result(course)
     _tell_auditors(course)
+    course.draft.unname(_refused_names(course))
     course.draft.add_received(result, keep_body=result != "replay", answers=remembered(course))
     if _uses_up_keys(course):
         for kind, value in course.request_keys:
@@ -97,6 +98,14 @@ def _uses_up_keys(course: Course) -> bool:
     """An old update by message that comes again must not undo a newer one: it is only answered as before."""
     done = {Became.CREATED, Became.UPDATED, Became.UNCHANGED} if course.reading.acts else {Became.CREATED}
     return any(one.became in done for one in course.referral_answers())
+
+
+def _refused_names(course: Course) -> set[str]:
+    """The names under which only entries came that were refused after their ids had been given out."""
+    names: dict[bool, set[str]] = {True: set(), False: set()}
+    for entry in course.envelope.entries:
+        names[is_failed(course.answers.get(entry.position or 0))].update(entry.addresses())
+    return names[True] - names[False]
 
 
 def _tell_auditors(course: Course) -> None:

@@ -18,7 +18,7 @@ from referral_service.intake.messages import update_of_unknown
 from referral_service.intake.referrals import write_new
 from referral_service.intake.refusals import refusal
 from referral_service.intake.replays import duplicate
-from referral_service.intake.site import Answer, Became, failed, new_id, type_and_id
+from referral_service.intake.site import Answer, Became, failed, is_failed, new_id, type_and_id
 from referral_service.intake.subject import Subject, find_subject
 from referral_service.issues import FaultKind, Issue, error
 from referral_service.referral import Disposition
@@ -60,7 +60,7 @@ def _judge(course: Course, entry: Entry, ordinal: int) -> Answer | Work:
         if course.sent_before(entry):
             course.known_referrals.add(entry.position or 0)
         return _refused(course, entry, FaultKind.FORBIDDEN, *forbidden)
-    faults = course.reading.faults_of(entry)
+    faults = [*course.reading.faults_of(entry), *_of_refused_entries(course, entry)]
     if faults:
         return _refused(course, entry, FaultKind.INVALID, *faults)
     subject = find_subject(course.envelope, entry, course.known, course.site.public_url)
@@ -83,6 +83,19 @@ def _forbidden(course: Course, entry: Entry) -> list[int]:
     return sorted(course.reading.reached(entry) & course.forbidden.keys()) if course.forbidden else []
 
 
+def _of_refused_entries(course: Course, entry: Entry) -> list[Issue]:
+    """What was said of supporting data that its references lead to and that a condition has kept out.
+
+    A transaction fails by that entry itself.
+    """
+    refused = {place for place, answer in course.answers.items() if is_failed(answer)} - course.ordinals.keys()
+    if not refused or course.envelope.bundle_type == "transaction":
+        return []
+    return [
+        issue for place in sorted(course.reading.reached(entry) & refused) for issue in course.answers[place].issues
+    ]
+
+
 def _refused(course: Course, entry: Entry, kind: FaultKind, *faults: Issue) -> Answer:
     """Its words are searched for red flags all the same."""
     return failed(kind, *refusal(course.site, course.reading.text_of(entry, course.incoming.body), faults).issues)
@@ -94,6 +107,9 @@ def _change(course: Course, entry: Entry, subject: Subject, referral_id: str) ->
     if not is_cancel and entry.method != "PUT" and not _is_update(course, entry):
         return None
     course.known_referrals.add(entry.position or 0)
+    if not course.incoming.allows("ServiceRequest", "u"):
+        words = "This changes a referral that is here, for which the scope system/ServiceRequest.u is needed."
+        return failed(FaultKind.FORBIDDEN, error("forbidden", "forbidden", words, entry.path))
     if entry.position is None and entry.method == "PUT" and course.incoming.if_match is None:
         return failed(FaultKind.INVALID, changes.if_match_missing())
     if referral_id in course.changed_here:

@@ -21,6 +21,7 @@ START = "0" * 64
 """What stands before the first hash of the chain."""
 
 _HASHED = ("id", "at", "actor", "actor_kind", "network", "request_id", "action", "outcome", "content")
+_GUARDED = ("audit_event", "audit_entity", "audit_seal")
 _LEADER = 0x5EA1
 """The key of the advisory lock that whoever seals on PostgreSQL holds."""
 
@@ -74,14 +75,21 @@ def seal(connection: Connection, at: datetime) -> int:
         links.append({"of": row["id"], "number": sequence, "link": before})
     change = update(event).where(event.c.id == bindparam("of"), event.c.sequence.is_(None))
     connection.execute(change.values(sequence=bindparam("number"), hash=bindparam("link")), links)
-    batch = {"batch": last["batch"] + 1 if last else 1, "first": first, "last": sequence, "hash": before}
-    connection.execute(tables.audit_seal.insert(), {**batch, "sealed_at": instant(at)})
+    number = last["batch"] + 1 if last else 1
+    batch = {"batch": number, "first": first, "last": sequence, "sealed_at": instant(at)}
+    connection.execute(tables.audit_seal.insert(), {**batch, "hash": seal_hash(before, batch)})
     return len(rows)
 
 
 def link(before: str, sequence: int, row: Row) -> str:
     """The hash of an event and of all that came before it: SHA-256 over a JSON array, hexadecimal."""
     return hashlib.sha256(orjson.dumps([before, sequence, *(row[name] for name in _HASHED)])).hexdigest()
+
+
+def seal_hash(before: str, batch: Row) -> str:
+    """The hash of a seal and of all events until its last, which the next event follows."""
+    told = (batch[name] for name in ("batch", "first", "last", "sealed_at"))
+    return hashlib.sha256(orjson.dumps([before, *told])).hexdigest()
 
 
 def last_seal(connection: Connection) -> Row | None:
@@ -146,6 +154,25 @@ def orphans(connection: Connection, limit: int) -> list[str]:
     entity, event = tables.audit_entity, tables.audit_event
     known = select(event.c.id).where(event.c.id == entity.c.event_id).exists()
     return list(connection.execute(select(entity.c.event_id).where(~known).limit(limit)).scalars())
+
+
+def untold(connection: Connection, limit: int) -> list[Row]:
+    """Requests that were taken in hand and of which no event tells, although both are written in one transaction."""
+    received, event = tables.received, tables.audit_event
+    told = select(event.c.id).where(event.c.at == received.c.at, event.c.request_id == received.c.request_id).exists()
+    query = select(received.c.id, received.c.at).where(~told).order_by(received.c.at).limit(limit)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def missing_guards(connection: Connection) -> list[str]:
+    """The triggers of migration 0002 that are not there, or are switched off."""
+    if connection.dialect.name == "postgresql":
+        kinds = ("changed", "removed", "emptied")
+        query = "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A')"
+    else:
+        kinds, query = ("changed", "removed", "added"), "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    standing = set(connection.execute(text(query)).scalars())
+    return [name for table in _GUARDED for kind in kinds if (name := f"{table}_{kind}") not in standing]
 
 
 def patients_of(connection: Connection, referral_ids: Iterable[str]) -> set[str]:

@@ -22,6 +22,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 __all__ = ["Connection", "Store", "Table", "instant", "open_store", "sqlite_file", "when_durable"]
 
 BUSY_SECONDS = 10
+CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 5, 3, 20
+"""How long PostgreSQL may take: to let us in; where somebody waits for the answer, also for a lock and a statement."""
 _TOLD = "told when durable"
 _QUIET: dict[str, Any] = {"hide_parameters": True}
 """No log and no exception of the database's shows the values of a statement, which are patients' data."""
@@ -92,8 +94,11 @@ def instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def open_store(url: str, *, pool_size: int = 8) -> Store:
-    """Connects lazily to ``sqlite:///path`` or ``postgresql://…``. Raises ``ValueError`` for any other engine."""
+def open_store(url: str, *, pool_size: int = 8, is_waited_for: bool = False) -> Store:
+    """Connects lazily to ``sqlite:///path`` or ``postgresql://…``. Raises ``ValueError`` for any other engine.
+
+    With ``is_waited_for`` what takes too long on PostgreSQL fails as :data:`UNAVAILABLE`: no lock stops all threads.
+    """
     parts = make_url(url)
     if parts.get_backend_name() == "sqlite":
         engine = _sqlite(parts, pool_size)
@@ -101,11 +106,21 @@ def open_store(url: str, *, pool_size: int = 8) -> Store:
         event.listen(engine, "begin", _begin_sqlite)
         return Store(engine, Lock())
     if parts.get_backend_name() == "postgresql":
-        engine = create_engine(
-            parts.set(drivername="postgresql+psycopg"), pool_size=pool_size, pool_pre_ping=True, **_QUIET
-        )
+        given = {"connect_timeout": CONNECT_SECONDS}
+        driven = parts.set(drivername="postgresql+psycopg")
+        engine = create_engine(driven, pool_size=pool_size, pool_pre_ping=True, connect_args=given, **_QUIET)
+        if is_waited_for:
+            event.listen(engine, "connect", _bound_postgresql)
         return Store(engine, nullcontext())
     raise ValueError("the database is neither SQLite nor PostgreSQL")
+
+
+def _bound_postgresql(connection: DBAPIConnection, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+    cursor.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
+    cursor.close()
+    connection.commit()
 
 
 def sqlite_file(url: str) -> Path:

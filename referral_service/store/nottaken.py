@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, Select, or_, select
 
 from referral_service.referral import Disposition
@@ -20,6 +21,9 @@ Row = Mapping[str, Any]
 NOT_TAKEN = (Disposition.REFUSED, Disposition.REJECTED)
 TAKEN_IN = "taken-in"
 """Asked for like a state: what was refused or rejected once and has been taken in since."""
+
+Matches = Callable[[Connection, Row], bool]
+"""Whether a row with the text of its request, ``body``, fits."""
 
 _BATCH = 50
 
@@ -58,7 +62,7 @@ def page(
     filters: Filters,
     after: Place | None,
     limit: int,
-    matches: Callable[[bytes], bool] | None = None,
+    matches: Matches | None = None,
 ) -> list[Row]:
     """Rows in order, a row a referral (a row a request when none could be read); with ``matches`` only those whose
     text is still kept and fits."""
@@ -67,7 +71,7 @@ def page(
         return [dict(row) for row in connection.execute(ordered.limit(limit)).mappings()]
     found: list[Row] = []
     for row in _rows_with_text(connection, filters, after):
-        if row["body"] is not None and matches(bytes(row["body"])):
+        if row["body"] is not None and matches(connection, row):
             found.append(row)
         if len(found) == limit:
             break
@@ -140,6 +144,34 @@ def of_request(connection: Connection, received_id: str) -> tuple[list[Row], byt
     found: list[Row] = [dict(one) for one in connection.execute(query).mappings()]
     body = connection.execute(select(received.c.body).where(received.c.id == received_id)).scalar()
     return found, bytes(body) if body is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What became of a whole request, as references (``Type/id``).
+
+    ``not_taken`` are the rows of the ledger that were not taken, by position, each with the referral that it was taken
+    in as since; ``answers`` what its entries became, by place; ``taken`` all of these and the referrals taken at once.
+    """
+
+    client: str
+    not_taken: Mapping[int, str | None]
+    answers: Mapping[int, str]
+    taken: frozenset[str]
+
+
+def request(connection: Connection, received_id: str) -> Request:
+    """The request that is here under this id."""
+    row, received = tables.ledger, tables.received
+    came = connection.execute(select(received.c.client, received.c.answers).where(received.c.id == received_id)).one()
+    query = select(row.c.position, row.c.state, row.c.taken_from, row.c.referral_id)
+    rows = connection.execute(query.where(row.c.received_id == received_id).order_by(row.c.position)).all()
+    referrals = {one.position: f"ServiceRequest/{one.referral_id}" if one.referral_id else None for one in rows}
+    not_taken = [one.position for one in rows if one.taken_from or one.state in NOT_TAKEN]
+    became = enumerate(orjson.loads(came.answers or "[]"))
+    answers = {place: one for place, one in became if isinstance(one, str)}
+    taken = frozenset((*filter(None, referrals.values()), *answers.values()))
+    return Request(came.client, {one: referrals[one] for one in not_taken}, answers, taken)
 
 
 def received_under(connection: Connection, client: str, request_id: str) -> str | None:

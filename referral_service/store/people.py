@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from referral_service.store import tables
 from referral_service.store.engine import instant
@@ -14,6 +14,17 @@ from referral_service.store.engine import instant
 Row = Mapping[str, Any]
 _PERSON = tables.person
 _SESSION = tables.session
+_TURN = 0x9E09
+"""The key of the advisory lock that whoever adds somebody on PostgreSQL holds."""
+
+
+def take_turn(connection: Connection) -> None:
+    """Until the transaction ends nobody else adds anybody: nobody is added twice at once, and no name given twice.
+
+    On SQLite whoever writes has the turn anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_TURN)))
 
 
 def add(connection: Connection, row: Row) -> None:
@@ -46,9 +57,11 @@ def _one(connection: Connection, condition: Any) -> Row | None:
 
 
 def is_name_taken(connection: Connection, shown_name: str, but_of: str = "") -> bool:
-    """Whether somebody else is shown under this name, in whatever case."""
-    same = (func.lower(_PERSON.c.shown_name) == shown_name.lower(), _PERSON.c.id != but_of)
-    return connection.execute(select(_PERSON.c.id).where(*same).limit(1)).first() is not None
+    """Whether somebody else is shown under this name, in whatever case (on SQLite only of the letters of ASCII)."""
+    shown = _PERSON.c.shown_name
+    same = or_(shown == shown_name, func.lower(shown) == shown_name.lower())
+    others = select(_PERSON.c.id).where(same, _PERSON.c.id != but_of)
+    return connection.execute(others.limit(1)).first() is not None
 
 
 def begin_session(connection: Connection, session_id: str, person_id: str, at: datetime, ends: datetime) -> None:

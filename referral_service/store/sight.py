@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Table, exists, false, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Table, exists, false, literal, or_, select, true
 
 from referral_service.referral import Queue
 from referral_service.store import tables
@@ -145,15 +145,26 @@ def _is_referred_to(sight: Sight, identity: str) -> Condition:
 
 
 def _tells(sight: Sight, row: Mapping[Any, Any]) -> Condition:
-    """What its sender said of the patient with the referral or after it; what came before is another story."""
+    """What its sender said of the patient in the request that brought the referral; all else is another story."""
     task, about = tables.task.alias(), tables.token.alias()
     return exists().where(
         about.c.owner == row["id"],
         about.c.param == ABOUT,
         task.c.patient_id == about.c.value,
         task.c.client == row["client"],
-        task.c.authored_on <= row["last_updated"],
+        _came_with(task, literal(f"{row['type']}/{row['id']}")),
         _stands(task, sight),
+    )
+
+
+def _came_with(task: Any, reference: ColumnElement[str]) -> Condition:
+    """Whether a record is among what the request became that a Task's referral came in, or its newest version."""
+    request, row, received = tables.service_request.alias(), tables.ledger.alias(), tables.received.alias()
+    return exists().where(
+        request.c.id == task.c.referral_id,
+        row.c.referral_id == request.c.id,
+        received.c.id.in_([request.c.received_id, row.c.received_id]),
+        received.c.answers.contains(literal('"').concat(reference).concat('"')),
     )
 
 
@@ -172,7 +183,7 @@ def _surrounds(sight: Sight, identity: str) -> list[Condition]:
             task.c.patient_id == between.c.value,
             record.c.id == refers.c.owner,
             record.c.client == task.c.client,
-            record.c.last_updated >= task.c.authored_on,
+            _came_with(task, record.c.type.concat("/").concat(record.c.id)),
         ),
     ]
 

@@ -125,6 +125,23 @@ def related_persons(connection: Connection, client: str, patient_id: str) -> lis
     return list(connection.execute(query).scalars())
 
 
+def of_same_patient(connection: Connection, client: str, patient_id: str, queues: Iterable[str]) -> list[Row]:
+    """Open referrals that other clients sent for a patient with an identifier of this one, of some queues only.
+
+    Clients are never told of one another's; a number without a system identifies nobody.
+    """
+    task, mine, theirs = tables.task, tables.token, tables.token.alias()
+    same = (theirs.c.param == "identifier", theirs.c.value == mine.c.value, theirs.c.system == mine.c.system)
+    patients = (
+        select(theirs.c.owner)
+        .join(mine, and_(*same))
+        .where(mine.c.owner == patient_id, mine.c.param == "identifier", mine.c.system != "")
+        .where(theirs.c.type == "Patient", theirs.c.client != client)
+    )
+    query = with_task().where(task.c.patient_id.in_(patients), task.c.closed == 0, task.c.queue.in_(list(queues)))
+    return rows_of(connection, query.order_by(task.c.authored_on, task.c.id))
+
+
 def timeline(connection: Connection, task_id: str) -> list[Row]:
     """Every change of one Task, oldest first."""
     change = tables.status_change

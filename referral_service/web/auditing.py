@@ -38,6 +38,8 @@ _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "messages.process": ("C", "operation"),
     "worklist.find": _SEARCH,
     "worklist.refresh_found": _SEARCH,
+    "signing.sign_out": _OPERATION,
+    "signing.sign_out_everywhere": _OPERATION,
     "not_taken.search_list": _SEARCH,
     "not_taken.take_one_in": _OPERATION,
     "entering.enter": _OPERATION,
@@ -51,6 +53,7 @@ _BY_ENDPOINT: Mapping[str, tuple[str, str]] = {
     "auditor.search_by_url": _SEARCH,
     "auditor.search_by_form": _SEARCH,
     "moving.actions": _OPERATION,
+    "signing.send_again": _OPERATION,
     "moving.undo": ("U", "operation"),
     "searching.by_url": _SEARCH,
     "searching.by_form": _SEARCH,
@@ -74,8 +77,14 @@ def register(app: Flask, recorder: Recorder) -> None:
 
 
 def begin(caller: Caller) -> Access:
-    """What will be said of this request. ``request.remote_addr`` is whoever connected, a proxy if there is one."""
-    action, interaction = _BY_ENDPOINT.get(request.endpoint or "") or _BY_METHOD.get(request.method, _OPERATION)
+    """What will be said of this request."""
+    found = access_by(caller, *(_BY_ENDPOINT.get(request.endpoint or "") or _BY_METHOD.get(request.method, _OPERATION)))
+    g.access = found
+    return found
+
+
+def access_by(caller: Caller, action: str, interaction: str) -> Access:
+    """``request.remote_addr`` is whoever connected, a proxy if there is one."""
     who = Who(
         caller.actor.id,
         caller.actor.name,
@@ -84,9 +93,7 @@ def begin(caller: Caller) -> Access:
         tuple(sorted(caller.actor.roles)) if caller.kind is not Kind.SYSTEM else (),
         request.remote_addr or "",
     )
-    found = Access(who, str(g.request_id), action, interaction, site().host)
-    g.access = found
-    return found
+    return Access(who, str(g.request_id), action, interaction, site().host)
 
 
 _TYPE_OF_ROOM = {

@@ -20,7 +20,6 @@ from referral_service.fhir.search import (
     TokenValue,
     Total,
     next_url,
-    parse_search,
     self_url,
     subset,
 )
@@ -28,9 +27,9 @@ from referral_service.fhir.writer import outcome
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.store import trail
 from referral_service.store.trail import Row, Wanted
+from referral_service.web.asking import asked, form_parameters, url_parameters
 from referral_service.web.auditing import listed
-from referral_service.web.http import fhir_base, fhir_response, prefers, site
-from referral_service.web.searching import form_parameters, url_parameters
+from referral_service.web.http import fhir_base, fhir_response, site
 
 blueprint = Blueprint("auditor", __name__, url_prefix="/fhir/AuditEvent")
 _KIND = "AuditEvent"
@@ -60,16 +59,14 @@ def read(identity: str) -> Response:
 
 
 def _search(parameters: list[tuple[str, str]]) -> Response:
-    query = parse_search(_KIND, parameters, lenient=prefers("handling") == "lenient")
-    if isinstance(query, tuple):
-        raise Fault(FaultKind.INVALID, *query)
+    query, whole = asked(_KIND, parameters)
     wanted = _wanted(query)
     with site().store.reading() as connection:
         rows = [] if query.only_counts else trail.find(connection, wanted, query.count + 1)
         total = _total(query, rows)
         if total is None and (query.only_counts or query.total in (Total.ACCURATE, Total.ESTIMATE)):
             total = trail.count(connection, wanted)
-    listed((), parameters, _KIND)
+    listed((), whole, _KIND)
     return fhir_response(_bundle(query, rows, total))
 
 

@@ -69,6 +69,8 @@ def _holder_outside(token: str) -> Caller | None:
         client_id, words = outside.client_named(token, issuer, now())
         with site().store.reading() as connection:
             client = systems.client_in_use(connection, client_id)
-        return system(client, outside.scopes_of(words, client, frozenset(GRANTABLE))) if client is not None else None
+        if client is None or outside.has_own_keys(client):
+            return None
+        return system(client, outside.scopes_of(words, client, frozenset(GRANTABLE)))
     except TokenError:  # told to the caller as one kind of fault, whatever it is
         return None

@@ -22,16 +22,16 @@ from referral_service.fhir.canonical import facts_json
 from referral_service.fhir.reader import read_referral
 from referral_service.fhir.writer import Attachment, Entered, Filled, decision_parameters, entered_bundle
 from referral_service.intake import Answer, Incoming, Taking, preview, receive
+from referral_service.intake.parts import Part, part_of
 from referral_service.issues import FaultKind
 from referral_service.referral import Decision, DecisionInput, Disposition, PatientFacts, Priority
 from referral_service.store import nottaken as stored
 from referral_service.web import http, one_referral
-from referral_service.web.auditing import listed
 from referral_service.web.fields import MEGABYTE, Faults, attached, entered_fields, faults_of, limit, within_limits
 from referral_service.web.forms import check_form, field
 from referral_service.web.frame import frame, now
-from referral_service.web.http import actor, client, site
-from referral_service.web.not_taken import LONGEST_REASON
+from referral_service.web.http import actor, client, sight, site
+from referral_service.web.not_taken import LONGEST_REASON, tell_auditors
 from referral_service.web.pages import OUR_ID, not_found
 from referral_service.web.present import decision as present
 from referral_service.web.present import nottaken
@@ -47,7 +47,7 @@ _SAVED_BEFORE = "This form has been saved before, with other content. Open a new
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What was not taken and is entered anew: its row and the text received."""
+    """What was not taken and is entered anew: its row and what may be seen of the text received."""
 
     name: str
     received_id: str
@@ -55,7 +55,13 @@ class Source:
     client: str
     at: datetime
     referral_id: str | None
-    body: bytes | None
+    part: Part
+
+    @property
+    def entered(self) -> Entered:
+        """What can be read of it."""
+        place = self.part.places.get(self.position, self.position)
+        return prefilled(self.part.body, place) if self.part.body else Entered()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +90,8 @@ def show_form() -> Any:
     if source is not None and source.referral_id:
         return redirect(one_referral.address(source.referral_id), 303)
     if source is not None:
-        listed((), (), f"not-taken/{source.received_id}")
-    entered = prefilled(source.body, source.position) if source is not None and source.body else Entered()
+        tell_auditors(source.received_id, source.part)
+    entered = source.entered if source is not None else Entered()
     return _page(Form(within_limits(entered), None, str(uuid4()), source))
 
 
@@ -143,7 +149,8 @@ def _page(form: Form, faults: Faults | None = None, seen: Seen | None = None) ->
         source=source.name if source else "",
         taking=field("taking") if request.method == "POST" else "",
         received_id=source.received_id if source else "",
-        text=nottaken.text_of(source.body) if source is not None and source.body is not None else None,
+        text=nottaken.text_of(source.part.body) if source is not None and source.part.body is not None else None,
+        is_whole=source is None or source.part.is_whole,
         faults=faults or {},
         seen=seen,
         proposed=_proposed(form.entered, seen) if seen else None,
@@ -172,11 +179,12 @@ def _source(name: str | None) -> Source | None:
     match = _SOURCE.fullmatch(name)
     with site().store.reading() as connection:
         rows, body = stored.of_request(connection, match[1]) if match else ([], None)
-    row = next((one for one in rows if match and one["position"] == int(match[2])), None)
-    if row is None:
-        raise not_found("Nothing of this kind was received.")
+        row = next((one for one in rows if match and one["position"] == int(match[2])), None)
+        if row is None:
+            raise not_found("Nothing of this kind was received.")
+        part = part_of(connection, sight(), row["received_id"], body)
     at = datetime.fromisoformat(row["at"])
-    return Source(name, row["received_id"], row["position"], row["client"], at, row["referral_id"], body)
+    return Source(name, row["received_id"], row["position"], row["client"], at, row["referral_id"], part)
 
 
 def _key(sent: str) -> str:

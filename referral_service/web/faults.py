@@ -1,12 +1,14 @@
-"""Whatever goes wrong is an OperationOutcome under /fhir and at a hook, with no traceback, path or SQL; pages say it in
-words.
+"""Whatever goes wrong is told with no traceback, path or SQL: under /fhir and at a hook by an OperationOutcome, by
+pages in words.
+
+Who asks for a token is told as OAuth has it (https://www.rfc-editor.org/rfc/rfc6749#section-5.2).
 """
 
 from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from referral_service.issues import Fault, FaultKind, Issue, error
@@ -14,12 +16,10 @@ from referral_service.store.engine import UNAVAILABLE
 from referral_service.web.http import (
     STATUS,
     add_ids,
-    check_accept,
     fault_response,
     give_ids,
     is_hook,
     note_fault,
-    refuse_nul,
     retry_later,
     site,
 )
@@ -35,8 +35,6 @@ _KINDS = {
 
 def register(app: Flask) -> None:
     app.before_request(give_ids)
-    app.before_request(refuse_nul)
-    app.before_request(_check_accept)
     app.after_request(add_ids)
     app.after_request(_harden)
     app.register_error_handler(Fault, _fault)
@@ -45,11 +43,6 @@ def register(app: Flask) -> None:
     for kind in UNAVAILABLE:
         app.register_error_handler(kind, _database_away)
     app.register_error_handler(Exception, _unforeseen)
-
-
-def _check_accept() -> None:
-    if (_is_fhir() or is_hook()) and request.endpoint != "binaries.read":
-        check_accept()
 
 
 def _is_fhir() -> bool:
@@ -123,4 +116,19 @@ def _answer(kind: FaultKind, *issues: Issue) -> Response:
         return response
     note_fault(kind)
     words = " ".join(issue.diagnostics for issue in issues)
+    if request.path.startswith("/auth/"):
+        return retry_later(_for_oauth(kind, words))
     return retry_later(Response(render_template("fault.html", words=words), STATUS[kind]))
+
+
+_OF_OAUTH = {
+    FaultKind.THROTTLED: "temporarily_unavailable",
+    FaultKind.TRANSIENT: "temporarily_unavailable",
+    FaultKind.UNFORESEEN: "server_error",
+}
+
+
+def _for_oauth(kind: FaultKind, words: str) -> Response:
+    response = jsonify({"error": _OF_OAUTH.get(kind, "invalid_request"), "error_description": words})
+    response.status_code = STATUS[kind]
+    return response

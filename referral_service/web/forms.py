@@ -15,16 +15,21 @@ FORM_BYTES = 64 * 1024
 
 def check_form(limit: int = FORM_BYTES) -> None:
     """Refuses a form of another site or session (403), one that is too large (413), and NUL in any field (400)."""
+    values = check_own(limit)
+    check_token()
+    if any("\0" in value for value in values):
+        raise Fault(FaultKind.INVALID, error("value", "invalid-string", "A field holds the character NUL."))
+
+
+def check_own(limit: int) -> list[str]:
+    """The values of a form of our own pages, whatever session it was made for. Raises 403 and 413."""
     _check_same_origin()
     request.max_content_length = limit
     request.max_form_memory_size = limit
     try:
-        values = list(request.form.values())
+        return list(request.form.values())
     except RequestEntityTooLarge as problem:
         raise Fault(FaultKind.TOO_LARGE, too_large(limit)) from problem
-    check_token()
-    if any("\0" in value for value in values):
-        raise Fault(FaultKind.INVALID, error("value", "invalid-string", "A field holds the character NUL."))
 
 
 def _check_same_origin() -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import Flask, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from referral_service.access.callers import ANYONE, Caller, Kind
 from referral_service.access.scopes import Need
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.web import sessions
+from referral_service.settings import LOOPBACK
+from referral_service.web import keeping, sessions, signing
 from referral_service.web.auditing import begin
 from referral_service.web.bearer import bearer
-from referral_service.web.http import allows, gate, limiter
+from referral_service.web.http import allows, check_accept, gate, is_sending, limiter, refuse_nul, site
 from referral_service.web.rules import RULES, Rule
 
 
 def register(app: Flask) -> None:
-    app.before_request(check)
+    """Whoever calls is counted first, whatever is wrong with the rest of the request."""
+    for step in (_check_host, check, refuse_nul, check_accept):
+        app.before_request(step)
 
 
 def check() -> Response | None:
@@ -25,7 +30,7 @@ def check() -> Response | None:
     Whoever opens a page without being signed in is sent to sign in first.
     """
     if request.endpoint is None:
-        _count_unknown()
+        _count_lost()
         return None  # There is nothing at this address, or not by this method: told to anybody.
     rule = RULES.get(request.endpoint, Rule())
     if rule.is_public:
@@ -39,13 +44,50 @@ def check() -> Response | None:
     if caller is None:
         _count_unknown()
         return _to_sign_in()
-    g.caller = caller
-    _count_known(caller)
-    begin(caller)
+    _take(caller)
     if caller.kind is Kind.PERSON and request.endpoint == "worklist.show" and not caller.has_role(rule.roles):
         return redirect(sessions.home(), 303)  # The bare address of the service opens whatever is theirs.
     _judge(caller, rule)
     return None
+
+
+def _take(caller: Caller) -> None:
+    g.caller = caller
+    _count_known(caller)
+    begin(caller)
+
+
+def _count_lost() -> None:
+    """Whoever calls where there is nothing leaves an event all the same when it is known who it is."""
+    try:
+        caller = _caller()
+    except Fault:
+        caller = None
+    if caller is None:
+        _count_unknown()
+    else:
+        _take(caller)
+
+
+def _check_host() -> None:
+    """Where nobody is asked who they are, answers only by the names of this machine and by the public one.
+
+    A page from elsewhere could make a name of its own lead here, and read whatever is answered by it (DNS rebinding).
+    Load balancers ask by any name.
+    """
+    if gate().asks or _is_probe():
+        return
+    try:
+        host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    except ValueError:
+        host = ""
+    if host not in LOOPBACK | {site().host}:
+        words = "This service is not called so. Its name is that of its public address."
+        raise Fault(FaultKind.INVALID, error("invalid", "bad-request", words))
+
+
+def _is_probe() -> bool:
+    return (request.endpoint or "").startswith("health.")
 
 
 def _count_known(caller: Caller) -> None:
@@ -55,8 +97,7 @@ def _count_known(caller: Caller) -> None:
 
 def _count_unknown() -> None:
     """Load balancers ask how the service does as often as they want."""
-    is_probe = (request.endpoint or "").startswith("health.")
-    if gate().asks and not is_probe and not limiter().takes_unknown(request.remote_addr or ""):
+    if gate().asks and not _is_probe() and not limiter().takes_unknown(request.remote_addr or ""):
         raise _too_many()
 
 
@@ -68,7 +109,8 @@ def _too_many() -> Fault:
 def check_scope(need: Need) -> None:
     """One more interaction within a request, as an entry of a Bundle or what a search includes. Raises 403."""
     if not allows(need.type, need.may):
-        raise forbidden(f"This needs the scope {need}, which the token does not hold.")
+        role = " and the role of a placer" if is_sending(need.type, need.may) else ""
+        raise forbidden(f"This needs the scope {need}{role}, which the token does not hold.")
 
 
 def forbidden(words: str) -> Fault:
@@ -93,9 +135,16 @@ def _is_page() -> bool:
 
 
 def _to_sign_in() -> Response:
-    """A page that asks by itself is told in a way that leaves it as it is, with all that was typed in it."""
+    """A page that asks by itself is told in a way that leaves it as it is, with all that was typed in it.
+
+    A form that came too late is kept until its person has signed in again.
+    """
     if request.endpoint in sessions.POLLS:
         return Response("", 401, {"HX-Reswap": "none"})
+    kept = keeping.keep()
+    if kept:
+        page = signing.page(sessions.page_of_request(), signing.NOT_SENT, kept=kept)
+        return Response(page, 401, content_type="text/html; charset=utf-8")
     return redirect(url_for("signing.show_form", next=sessions.page_of_request()), 303)
 
 

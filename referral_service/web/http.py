@@ -25,7 +25,7 @@ from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.referral import Queue
 from referral_service.store.sight import Sight, sight_of
 from referral_service.web.limits import Limiter
-from referral_service.worklist import Actor
+from referral_service.worklist import Actor, Role
 
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = frozenset({FHIR_JSON, "application/json"})
@@ -110,9 +110,19 @@ def sight() -> Sight:
 
 
 def allows(kind: str, letter: str) -> bool:
-    """Whether a system's token holds a scope; nobody else has any and needs none."""
-    scopes = caller().scopes
-    return caller().kind is not Kind.SYSTEM or (scopes is not None and scopes.allow(Need(kind, letter)))
+    """Whether a system's token holds a scope; nobody else has any and needs none. Only a placer sends referrals."""
+    if caller().kind is not Kind.SYSTEM:
+        return True
+    scopes, need = caller().scopes, Need(kind, letter)
+    if scopes is None or not scopes.allow(need):
+        g.setdefault("lacking", {})[str(need)] = None
+        return False
+    return Role.PLACER in actor().roles or not is_sending(kind, letter)
+
+
+def is_sending(kind: str, letter: str) -> bool:
+    """Whether an interaction sends or changes a referral, which is for placers."""
+    return kind == "ServiceRequest" and letter in "cu"
 
 
 def person() -> str:
@@ -200,7 +210,9 @@ def is_hook() -> bool:
 
 
 def check_accept() -> None:
-    """JSON only; ``_format`` outweighs the Accept header (https://hl7.org/fhir/R4/http.html#parameters)."""
+    """Under /fhir JSON only; ``_format`` outweighs the Accept header (https://hl7.org/fhir/R4/http.html#parameters)."""
+    if not (request.path.startswith("/fhir") or is_hook()) or request.endpoint == "binaries.read":
+        return
     wanted = request.args.get("_format")
     if wanted is not None:
         acceptable = is_json_format(wanted)
@@ -237,16 +249,21 @@ def fhir_response(body: Mapping[str, Any] | bytes | str, status: int = 200) -> R
     return Response(text, status, content_type=f"{FHIR_JSON}; charset=utf-8")
 
 
-def _challenge(issues: Iterable[Issue]) -> str:
-    """https://www.rfc-editor.org/rfc/rfc6750#section-3"""
+def _challenge(kind: FaultKind, issues: Iterable[Issue]) -> str | None:
+    """What another token would have to be, when one would help (https://www.rfc-editor.org/rfc/rfc6750#section-3)."""
+    if kind is FaultKind.FORBIDDEN and "lacking" in g:
+        return f'Bearer error="insufficient_scope", scope="{" ".join(sorted(g.lacking))}"'
+    if kind is not FaultKind.LOGIN:
+        return None
     return 'Bearer error="invalid_token"' if any(one.rule == "invalid-token" for one in issues) else "Bearer"
 
 
 def fault_response(kind: FaultKind, issues: Sequence[Issue]) -> Response:
     note_fault(kind)
     response = fhir_response(writer.outcome(issues), STATUS[kind])
-    if kind is FaultKind.LOGIN:
-        response.headers["WWW-Authenticate"] = _challenge(issues)
+    challenge = _challenge(kind, issues)
+    if challenge is not None:
+        response.headers["WWW-Authenticate"] = challenge
     return retry_later(response)
 
 
@@ -269,7 +286,7 @@ def answer_response(answer: Answer) -> Response:
     """One resource's answer: the resource, or as Prefer asks, with ETag, Last-Modified and Location."""
     if answer.fault is not None:
         return fault_response(answer.fault, answer.issues)
-    wanted = prefers("return")
+    wanted = prefers("return") if may_be_shown(answer) else "minimal"
     if wanted == "minimal":
         response = Response(b"", SUCCESS[answer.became], content_type=f"{FHIR_JSON}; charset=utf-8")
     elif wanted == "OperationOutcome":
@@ -282,6 +299,12 @@ def answer_response(answer: Answer) -> Response:
     if answer.task_id:
         response.headers["Link"] = f'<{fhir_base()}/Task/{answer.task_id}>; rel="related"'
     return response
+
+
+def may_be_shown(answer: Answer) -> bool:
+    """What was here before is read, and needs the scope for that; what was made or changed just now is the sender's."""
+    is_read = answer.became in (Became.UNCHANGED, Became.REPLAYED)
+    return not is_read or allows(str(answer.type), "r")
 
 
 def version_headers(response: Response, version: int, last_updated: str) -> None:

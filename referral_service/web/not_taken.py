@@ -15,19 +15,20 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
 from referral_service.intake import Answer, Incoming, Taking, take_in
+from referral_service.intake.parts import Part, part_of, patients_in
 from referral_service.intake.site import is_failed
 from referral_service.intake.taking import is_readable
 from referral_service.issues import Fault, FaultKind, error
-from referral_service.store import alerts, audit
+from referral_service.store import alerts
 from referral_service.store import nottaken as stored
-from referral_service.store.engine import instant
+from referral_service.store.engine import Connection, instant
 from referral_service.store.nottaken import TAKEN_IN, Filters, Place
 from referral_service.web import http, one_referral
 from referral_service.web.auditing import listed
 from referral_service.web.exporting import csv_response, not_taken
 from referral_service.web.forms import check_form, field
 from referral_service.web.frame import frame, now
-from referral_service.web.http import actor, client, site
+from referral_service.web.http import actor, client, sight, site
 from referral_service.web.pages import INSTANT, OUR_ID, check_id, not_found, place_of
 from referral_service.web.present import alert, nottaken
 
@@ -59,7 +60,7 @@ def search_list() -> str | Response:
 def _list(asked: Any, words: str) -> str | Response:
     chosen = {name: value for name in ("state", "rule", "sender", "flag", "since") if (value := asked.get(name))}
     filters, after = _filters(chosen), _place(asked.get("after") or None)
-    matches = (lambda body: nottaken.holds(body, words)) if words else None
+    matches = _holding(words) if words else None
     if asked.get("as") == "csv":
         listed(())
         return csv_response("not-taken", not_taken(_all(filters, matches)))
@@ -82,7 +83,20 @@ def _list(asked: Any, words: str) -> str | Response:
     )
 
 
-def _all(filters: Filters, matches: Any) -> Iterator[nottaken.NotTaken]:
+def _holding(words: str) -> stored.Matches:
+    """Words are looked for in what its reader may see of a text, and nowhere else."""
+
+    def matches(connection: Connection, row: stored.Row) -> bool:
+        body = bytes(row["body"])
+        if not nottaken.holds(body, words):
+            return False
+        part = part_of(connection, sight(), row["received_id"], body)
+        return part.is_whole or (part.body is not None and nottaken.holds(part.body, words))
+
+    return matches
+
+
+def _all(filters: Filters, matches: stored.Matches | None) -> Iterator[nottaken.NotTaken]:
     at = now()
     after: Place | None = None
     with site().store.reading() as connection:
@@ -117,7 +131,7 @@ def _start_of_day(since: str) -> str:
 
 @blueprint.get("/<received_id>")
 def show_one(received_id: str) -> str:
-    """One request that was not taken, or not all of it: every reason, and the text received."""
+    """One request that was not taken, or not all of it: every reason, and the text as far as it is in sight."""
     return _one(received_id, {})
 
 
@@ -125,17 +139,19 @@ def _one(received_id: str, problem: dict[str, Any]) -> str:
     check_id(received_id)
     with site().store.reading() as connection:
         rows, body = stored.of_request(connection, received_id)
+        part = part_of(connection, sight(), received_id, body) if rows else None
+        readable = [body is not None and is_readable(connection, body, row) for row in rows]
         raised = alerts.of_request(connection, received_id)
         around = frame(connection, "not-taken", now())
-        readable = [body is not None and is_readable(connection, body, row) for row in rows]
-    if not rows:
+    if part is None:
         raise not_found("Nothing of this kind was received.")
-    _tell_auditors(received_id, rows)
+    tell_auditors(received_id, part)
     return render_template(
         "one_not_taken.html",
         **around,
         shown=list(zip((nottaken.not_taken(row, around["now"]) for row in rows), readable, strict=True)),
-        text=nottaken.text_of(body) if body is not None else None,
+        text=nottaken.text_of(part.body) if part.body is not None else None,
+        is_whole=part.is_whole,
         received_id=received_id,
         problem=problem,
         alerts=[alert.shown(one, around["now"], site().policy) for one in raised],
@@ -143,24 +159,24 @@ def _one(received_id: str, problem: dict[str, Any]) -> str:
     )
 
 
-def _tell_auditors(received_id: str, rows: list[stored.Row]) -> None:
-    """A text that was not taken is no resource and names nobody who is known here, unless it was taken in since."""
-    referrals = [row["referral_id"] for row in rows if row["referral_id"]]
+def tell_auditors(received_id: str, part: Part) -> None:
+    """A text that was not taken is no resource; whom it names is told as far as they are here."""
     with site().store.reading() as connection:
-        patients = audit.patients_of(connection, referrals)
+        patients = patients_in(connection, part, site().public_url)
     listed(sorted(patients), (), f"not-taken/{received_id}")
 
 
 @blueprint.get("/<received_id>/text")
 def show_text(received_id: str) -> Response:
-    """The text received, byte for byte, and never as anything that a browser would run."""
+    """The text received, byte for byte when all of it is in sight, and never as anything that a browser would run."""
     check_id(received_id)
     with site().store.reading() as connection:
         rows, body = stored.of_request(connection, received_id)
-    if not rows or body is None:
+        part = part_of(connection, sight(), received_id, body) if rows else None
+    if part is None or part.body is None:
         raise not_found("There is no such text, or it is no longer kept.")
-    _tell_auditors(received_id, rows)
-    return Response(body, content_type="text/plain; charset=utf-8")
+    tell_auditors(received_id, part)
+    return Response(part.body, content_type="text/plain; charset=utf-8")
 
 
 @blueprint.post("/<received_id>/<int:position>/take-in")

@@ -117,6 +117,7 @@ def _shown(connection: Reader, row: Row, events: list[Event], at: Now) -> dict[s
     return {
         "is_masked": False,
         "line": line,
+        "of_same_patient": _of_same_patient(connection, row, at),
         "patient": referral.patient(row, known, related),
         "asked": referral.asked(row, known),
         "decision": decision.decision(row, _roots(connection, row), policy),
@@ -125,6 +126,23 @@ def _shown(connection: Reader, row: Row, events: list[Event], at: Now) -> dict[s
         "files": files_of(connection, row),
         **_original(connection, row),
     }
+
+
+def _of_same_patient(connection: Reader, row: Row, at: Now) -> list[dict[str, Any]]:
+    """Open referrals of the same patient by other clients, as far as this person sees their queues."""
+    if not row["patient_id"]:
+        return []
+    found = worklist.of_same_patient(connection, row["client"], row["patient_id"], queues_seen())
+    audited([f"ServiceRequest/{one['referral_id']}" for one in found], [one["patient_id"] for one in found])
+    return [
+        {
+            "id": one["referral_id"],
+            "place": words.queue_name(one["queue"], site().policy),
+            "sender": one["sender"] or one["client"],
+            "received": at.moment(one["authored_on"]),
+        }
+        for one in found
+    ]
 
 
 def _versions(connection: Reader, row: Row) -> list[tuple[str, str]]:

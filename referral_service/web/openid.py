@@ -16,6 +16,7 @@ from referral_service.access import people
 from referral_service.access.gate import OpenId
 from referral_service.access.people import PersonError
 from referral_service.web import sessions, signing
+from referral_service.web.authentications import refused_seldom
 from referral_service.web.http import gate, now, site
 from referral_service.web.pages import not_found
 
@@ -76,6 +77,10 @@ def back() -> Response | tuple[str, int]:
                 connection, provider.issuer, claims["sub"], _name(claims), _values(claims, provider), now()
             )
     except PersonError as problem:
+        with site().store.writing() as connection:
+            people.end_sessions_of_subject(connection, provider.issuer, claims["sub"])
+        if problem.known is not None:
+            refused_seldom(people.caller_of(problem.known), "not-entitled")
         return signing.page("", str(problem)), 403
     return signing.begin(row, following)
 

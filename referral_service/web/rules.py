@@ -101,6 +101,7 @@ RULES: Mapping[str, Rule] = {
     "not_taken.take_one_in": _PAGE,
     "signing.show_form": PUBLIC,
     "signing.sign_in": PUBLIC,
+    "signing.send_again": Rule(roles=PEOPLE),
     "signing.sign_out": Rule(roles=PEOPLE),
     "signing.sign_out_everywhere": Rule(roles=PEOPLE),
     "signing.show_account": Rule(roles=PEOPLE),

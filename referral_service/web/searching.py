@@ -6,19 +6,18 @@ https://hl7.org/fhir/R4/http.html#search
 from __future__ import annotations
 
 from functools import partial
-from urllib.parse import parse_qsl
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from referral_service.access.scopes import Need
-from referral_service.fhir.search import PARAMETERS, SearchQuery, parse_search
-from referral_service.issues import Fault, FaultKind, error
+from referral_service.fhir.search import PARAMETERS, SearchQuery
 from referral_service.store.engine import Connection
 from referral_service.store.lookups import known
 from referral_service.store.search import search
+from referral_service.web.asking import asked, form_parameters, url_parameters
 from referral_service.web.auditing import listed
 from referral_service.web.guard import check_scope
-from referral_service.web.http import fhir_base, fhir_response, prefers, sight, site
+from referral_service.web.http import fhir_base, fhir_response, sight, site
 
 blueprint = Blueprint("searching", __name__, url_prefix="/fhir")
 _KIND = "<any({}):kind>".format(", ".join(sorted(PARAMETERS.keys() - {"AuditEvent"})))
@@ -31,39 +30,18 @@ def by_url(kind: str) -> Response:
 
 @blueprint.post(f"/{_KIND}/_search")
 def by_form(kind: str) -> Response:
-    """Names and identifiers need not stand in a URL: the form counts together with what the URL says."""
+    """Names and identifiers need not stand in an address, neither in this one nor in those of the answer."""
     return _search(kind, form_parameters())
 
 
-def url_parameters() -> list[tuple[str, str]]:
-    return _decoded(request.query_string)
-
-
-def form_parameters() -> list[tuple[str, str]]:
-    if request.mimetype not in ("application/x-www-form-urlencoded", ""):
-        words = "Send a search as application/x-www-form-urlencoded."
-        raise Fault(FaultKind.MEDIA_TYPE, error("not-supported", "media-type", words))
-    return [*url_parameters(), *_decoded(request.get_data(cache=False))]
-
-
-def _decoded(text: bytes) -> list[tuple[str, str]]:
-    """Names and values; a filter that cannot be read is a fault, or the search would find what it should not."""
-    try:
-        return parse_qsl(text.decode("utf-8"), keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError as problem:
-        raise Fault(FaultKind.INVALID, error("value", "search-value", "The search is not UTF-8.")) from problem
-
-
 def _search(kind: str, parameters: list[tuple[str, str]]) -> Response:
-    query = parse_search(kind, parameters, lenient=prefers("handling") == "lenient")
-    if isinstance(query, tuple):
-        raise Fault(FaultKind.INVALID, *query)
+    query, whole = asked(kind, parameters)
     _check_included(query)
     found: set[str] = set()
     with site().store.reading() as connection:
         resolve = partial(_ours, connection)
         bundle = search(connection, sight(), query, base_url=fhir_base(), resolve=resolve, patients=found)
-    listed(sorted(found), parameters, kind)
+    listed(sorted(found), whole, kind)
     return fhir_response(bundle)
 
 

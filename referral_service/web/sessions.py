@@ -28,7 +28,7 @@ POLLS = frozenset({"worklist.refresh", "worklist.refresh_found"})
 """What pages ask for by themselves; nobody need sit before them."""
 
 _HOMES = ("worklist.show", "not_taken.show_list", "trail.show", "signing.show_account")
-_SESSION, _SEEN, _TOKEN = "session", "seen", "token"
+_SESSION, _SEEN, _TOKEN, _PERSON = "session", "seen", "token", "person"
 
 
 def register(app: Flask, secret_key: str, public_url: str) -> None:
@@ -45,16 +45,20 @@ def register(app: Flask, secret_key: str, public_url: str) -> None:
     app.jinja_env.globals |= {"form_token": form_token, "home": home, "may": may, "me": me, "role_name": role_name}
 
 
-def begin(session_id: str, at: datetime) -> None:
+def begin(session_id: str, person_id: str, at: datetime) -> None:
     """Everything of before is forgotten: whoever set a cookie for somebody else does not know the new one."""
     session.clear()
     session.update({_SESSION: session_id, _SEEN: at.timestamp(), _TOKEN: secrets.token_urlsafe(32)})
+    session[_PERSON] = person_id
 
 
-def end() -> None:
-    """Signs this browser out; its cookie, also a copy of it, is worth nothing from now on."""
-    with site().store.writing() as connection:
-        stored.end_session(connection, str(session.get(_SESSION, "")))
+def session_id() -> str:
+    """The session that this browser is in; empty when it is in none."""
+    return str(session.get(_SESSION, ""))
+
+
+def forget() -> None:
+    """The browser keeps nothing of a session that has ended."""
     session.clear()
 
 
@@ -68,11 +72,18 @@ def signed_in() -> Caller | None:
         with site().store.reading() as connection:
             row = stored.of_session(connection, session_id, at)
     if row is None:
+        person = last_person()
         session.clear()
+        session[_PERSON] = person
         return None
     if request.endpoint not in POLLS:
         session[_SEEN] = at.timestamp()
     return people.caller_of(row)
+
+
+def last_person() -> str:
+    """Who is signed in by this browser, or was until their session ended by itself; empty when nobody was."""
+    return str(session.get(_PERSON, ""))
 
 
 def me() -> Caller | None:

@@ -26,6 +26,7 @@ from referral_service.web.http import (
     fault_response,
     fhir_response,
     incoming,
+    may_be_shown,
     prefers,
     sight,
     site,
@@ -58,7 +59,7 @@ def bundle() -> Response:
 
 def _entry(answer: Answer, notice: list[Issue]) -> dict[str, Any]:
     entry: dict[str, Any] = {"response": entry_response(answer, notice)}
-    if prefers("return") == "representation" and answer.content:
+    if prefers("return") == "representation" and answer.content and may_be_shown(answer):
         entry["resource"] = orjson.Fragment(answer.content)
     return entry
 

@@ -36,6 +36,7 @@ from referral_service.intake.site import new_id
 from referral_service.issues import Fault, FaultKind, Issue, error, errors_of
 from referral_service.store import deliveries, lookups, subscriptions, systems
 from referral_service.store.engine import Connection, instant
+from referral_service.web.asking import form_parameters, url_parameters
 from referral_service.web.auditing import audited, listed, written_with
 from referral_service.web.guard import check_scope
 from referral_service.web.http import (
@@ -52,7 +53,6 @@ from referral_service.web.http import (
     site,
     version_headers,
 )
-from referral_service.web.searching import form_parameters, url_parameters
 
 blueprint = Blueprint("subscribing", __name__, url_prefix="/fhir/Subscription")
 Row = subscriptions.Row

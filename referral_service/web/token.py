@@ -13,12 +13,14 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import NotFound, RequestEntityTooLarge
 
 from referral_service.access.assertions import Assertion, check_signer, read_assertion
+from referral_service.access.callers import Caller
 from referral_service.access.keys import SMART
-from referral_service.access.scopes import ScopeError, Scopes
-from referral_service.access.signed import TokenError
-from referral_service.access.tokens import TOKEN_SECONDS, granted, issue, use_up
+from referral_service.access.scopes import ScopeError, Scopes, parse_scopes
+from referral_service.access.signed import TokenError, issuer_said
+from referral_service.access.tokens import TOKEN_SECONDS, granted, issue, system, use_up
 from referral_service.store import systems
 from referral_service.store.writes import KeyTaken
+from referral_service.web.authentications import let_in, refused_seldom
 from referral_service.web.http import gate, now, site
 from referral_service.web.reading import GRANTABLE
 
@@ -63,9 +65,24 @@ def give_token() -> Response:
     try:
         return _never_kept(jsonify(_token_for(_form())))
     except Refused as refused:
+        _leave_refusal(refused)
         response = jsonify({"error": refused.code, "error_description": refused.words})
         response.status_code = refused.status
         return _never_kept(response)
+
+
+def _leave_refusal(refused: Refused) -> None:
+    """Of a client that is known, or of whoever names it in an assertion that is not its own."""
+    if refused.code not in ("invalid_client", "invalid_scope"):
+        return
+    with site().store.reading() as connection:
+        client = systems.client_in_use(connection, issuer_said(request.form.get("client_assertion", "")))
+    if client is not None:
+        refused_seldom(_caller(client), refused.code.replace("_", "-"))
+
+
+def _caller(client: systems.Row) -> Caller:
+    return system(client, parse_scopes(client["scopes"], GRANTABLE))
 
 
 def token_address() -> str:
@@ -149,7 +166,10 @@ def _issued(assertion: Assertion, client: systems.Row, scopes: Scopes | Refused)
     try:
         with site().store.writing() as connection:
             use_up(connection, assertion, client)
-            token = issue(connection, client, scopes, now()) if isinstance(scopes, Scopes) else ""
+            token = ""
+            if isinstance(scopes, Scopes):
+                token = issue(connection, client, scopes, now())
+                let_in(connection, system(client, scopes))
     except KeyTaken as problem:
         raise _no_client("The assertion was used before; each has a jti of its own.") from problem
     if isinstance(scopes, Refused):

@@ -9,7 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from referral_service.access import people
-from referral_service.access.people import Entitled, PersonError, known_by_provider, signed_in
+from referral_service.access.people import Entitled, PersonError, attempted, known_by_provider
 from referral_service.referral import Queue
 from referral_service.store import people as stored
 from referral_service.store.engine import Store
@@ -32,7 +32,8 @@ def row_of(store: Store, name: str = "ada") -> dict[str, object]:
 
 
 def guess(store: Store, minutes: float = 0, name: str = "ada", password: str = "not the password") -> bool:
-    return signed_in(store, name, password, AT + timedelta(minutes=minutes)) is not None
+    found = attempted(store, name, password, AT + timedelta(minutes=minutes))
+    return found is not None and found.is_right
 
 
 def test_a_password_is_kept_as_argon2id_alone(store: Store) -> None:
@@ -55,12 +56,44 @@ def test_a_password_is_the_same_however_a_keyboard_composes_it(store: Store) -> 
 
 @pytest.mark.parametrize(("length", "fits"), [(11, False), (12, True), (256, True), (257, False)])
 def test_a_password_has_12_to_256_characters_of_any_kind(store: Store, length: int, fits: bool) -> None:
+    password = "".join(chr(32 + number * number * 7 % 89) for number in range(1, length + 1))
     if fits:
-        add(store, password="a" * length)
-        assert guess(store, password="a" * length)
+        add(store, password=password)
+        assert guess(store, password=password)
     else:
         with pytest.raises(PersonError, match="12 to 256 characters"):
-            add(store, password="a" * length)
+            add(store, password=password)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password1234",
+        "Passw0rd!2024",
+        "letmeinletmein",
+        "qwertyuiop12",
+        "123456789012",
+        "a" * 256,
+        "Summer2024!!",
+        "ada.lovelace-1",
+        "AdaCoordinator",
+        "referral-service",
+        "dystonia2026",
+    ],
+)
+def test_a_password_that_is_guessed_early_is_refused(store: Store, password: str) -> None:
+    with pytest.raises(PersonError, match="among the first that are guessed"):
+        add(store, name="ada.lovelace", password=password)
+    with store.reading() as connection:
+        assert stored.everybody(connection) == []
+
+
+@pytest.mark.parametrize(
+    "password", [PASSWORD, "correct horse battery staple", "xkq9 vvtr 2lpa", "Grüße aus Köln am Rhein"]
+)
+def test_a_password_of_words_that_do_not_go_together_is_taken(store: Store, password: str) -> None:
+    add(store, password=password)
+    assert guess(store, password=password)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +119,7 @@ def test_a_hash_of_less_effort_is_made_anew_at_the_next_sign_in(store: Store) ->
     assert guess(store, password=PASSWORD)
     kept = str(row_of(store)["password_hash"])
     assert kept != weak
-    assert not PasswordHasher().check_needs_rehash(kept)
+    assert not PasswordHasher(parallelism=1).check_needs_rehash(kept)
 
 
 def test_five_failures_lock_for_one_minute_and_each_further_one_for_longer(store: Store) -> None:
@@ -98,6 +131,16 @@ def test_five_failures_lock_for_one_minute_and_each_further_one_for_longer(store
         locks.append(0 if until is None else (datetime.fromisoformat(str(until)) - AT).total_seconds() / 60 - at)
         at += locks[-1]
     assert locks == [0, 0, 0, 0, 1, 2, 4, 8, 15, 15]
+
+
+def test_the_attempt_that_locks_says_so_and_no_other(store: Store) -> None:
+    add(store)
+    found = [attempted(store, "ada", "not the password", AT) for _ in range(6)]
+    assert [one and (one.row["user_name"], one.is_right, one.locks) for one in found] == [
+        *[("ada", False, False)] * 4,
+        ("ada", False, True),
+        None,
+    ]
 
 
 def test_while_locked_the_right_password_opens_nothing_and_nothing_is_written(store: Store) -> None:
@@ -214,9 +257,19 @@ def test_whoever_was_disabled_here_is_not_let_in_by_the_provider(store: Store) -
         by_provider(store, "lead")
 
 
-def test_two_people_of_one_name_are_told_apart(store: Store) -> None:
-    by_provider(store, "lead")
-    assert by_provider(store, "auditor", subject="s-2")["shown_name"] == "Bea Example (2)"
+@pytest.mark.parametrize("name", ["Bea Example", "Änne Øster"])
+def test_two_people_of_one_name_are_told_apart(store: Store, name: str) -> None:
+    by_provider(store, "lead", name=name)
+    assert by_provider(store, "auditor", name=name, subject="s-2")["shown_name"] == f"{name} (2)"
+
+
+def test_two_people_of_one_name_who_come_at_once_are_told_apart(store: Store) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        added = list(pool.map(lambda number: by_provider(store, "lead", subject=f"s-{number}"), range(8)))
+    assert sorted(str(one["shown_name"]) for one in added) == [
+        "Bea Example",
+        *(f"Bea Example ({number})" for number in range(2, 9)),
+    ]
 
 
 def test_the_caller_is_the_person_with_the_queues_of_the_role(store: Store) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,11 @@ from fhirclient.models.task import Task
 from fhirpy import SyncFHIRClient
 from fhirpy.base.exceptions import AuthorizationError
 
-from tests.serving import SMART, Server, command, registered
+from tests.serving import Server, command, registered
 from tests.shapes import referral
 from tests.systems import System
 
 SCOPE = "system/ServiceRequest.cr system/Task.s"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    running = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path, dict(SMART))
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

@@ -6,14 +6,17 @@ import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from referral_service.fhir.audit import Access, Event, Who
+from referral_service.intake import Incoming, Site, receive
 from referral_service.sealing import Sealer, verify
 from referral_service.store import audit
-from referral_service.store.engine import Store, instant
+from referral_service.store.engine import Connection, Store, instant
+from tests.shapes import referral
 
 AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 WHO = Who("p-1", "Sam Porter", "person", "local", ("coordinator",), "192.0.2.7")
@@ -49,18 +52,23 @@ def sealed(store: Store) -> Store:
 def tamper(store: Store, *statements: str) -> None:
     """As somebody with the rights of the database's owner could."""
     with store.writing() as connection:
-        if store.is_shared:
-            for table in ("audit_event", "audit_entity", "audit_seal"):
-                connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
-        else:
-            names = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
-            for name, _ in names:
-                connection.execute(text(f"DROP TRIGGER {name}"))
+        again = switch_off(connection, store)
         for statement in statements:
             connection.execute(text(statement))
-        if store.is_shared:
-            for table in ("audit_event", "audit_entity", "audit_seal"):
-                connection.execute(text(f"ALTER TABLE {table} ENABLE TRIGGER USER"))
+        for statement in again:
+            connection.execute(text(statement))
+
+
+def switch_off(connection: Connection, store: Store) -> list[str]:
+    """Takes the triggers away, and gives what brings them back."""
+    if store.is_shared:
+        for table in ("audit_event", "audit_entity", "audit_seal"):
+            connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+        return [f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in ("audit_event", "audit_entity", "audit_seal")]
+    triggers = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
+    for name, _ in triggers:
+        connection.execute(text(f"DROP TRIGGER {name}"))
+    return [made for _, made in triggers]
 
 
 def test_a_trail_that_nobody_touched_verifies_with_its_tail(sealed: Store) -> None:
@@ -77,6 +85,10 @@ _REST = "hash, actor, actor_kind, network, request_id, action, outcome, content"
 COPY = (
     f"INSERT INTO audit_event (id, at, sequence, {_REST}) "
     f"SELECT {{id}}, at, {{sequence}}, {_REST} FROM audit_event WHERE id = {{of}}"
+)
+REPLACE = (
+    f"REPLACE INTO audit_event ({{given}}id, at, sequence, {_REST}) "
+    f"SELECT {{id}}, at, {{sequence}}, {_REST} FROM audit_event WHERE id = '{{of}}'"
 )
 BROKEN = "it is not as it was sealed"
 UNFOUND = "it is not found by what it names"
@@ -116,6 +128,10 @@ UNFOUND = "it is not found by what it names"
         (["DELETE FROM audit_seal WHERE batch = 2"], "event 4 (e-004): it stands in no batch"),
         (["UPDATE audit_seal SET hash = 'x' WHERE batch = 2"], "batch 2: its seal is not that of its events"),
         (["UPDATE audit_seal SET last = 4 WHERE batch = 2"], "batch 2: its seal is not that of its events"),
+        (
+            ["UPDATE audit_seal SET sealed_at = '2026-03-16T12:30:00.000Z' WHERE batch = 1"],
+            "batch 1: its seal is not that of its events",
+        ),
         ([f"DELETE FROM audit_entity WHERE event_id = 'e-003' AND reference = 'Patient/{PATIENT}'"], UNFOUND),
         ([f"DELETE FROM audit_entity WHERE event_id = 'e-008' AND reference = 'Patient/{PATIENT}'"], UNFOUND),
         (["INSERT INTO audit_entity VALUES ('e-002', 'Task/x', '2026-03-16T12:00:02.000Z')"], UNFOUND),
@@ -162,6 +178,75 @@ def test_the_database_refuses_to_change_what_was_audited(sealed: Store, statemen
     with pytest.raises(DatabaseError, match="audit rows are only ever added"), sealed.writing() as connection:
         connection.execute(text(statement))
     assert verify(sealed).fault is None
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        REPLACE.format(given="", id="id", sequence="sequence", of="e-002"),
+        REPLACE.format(given="", id="id", sequence="NULL", of="e-008"),
+        REPLACE.format(given="", id="'e-x'", sequence="sequence", of="e-002"),
+        REPLACE.format(given="rowid, ", id="rowid, 'e-x'", sequence="NULL", of="e-002"),
+        "UPDATE OR REPLACE audit_event SET sequence = 2, hash = 'x' WHERE id = 'e-008'",
+        "UPDATE OR REPLACE audit_event SET rowid = 2, sequence = 9, hash = 'x' WHERE id = 'e-008'",
+        "REPLACE INTO audit_seal SELECT batch, first, last, hash, '2026-03-16T12:30:00.000Z' FROM audit_seal",
+        "REPLACE INTO audit_entity SELECT event_id, reference, '2026-03-16T12:30:00.000Z' FROM audit_entity",
+        "REPLACE INTO audit_entity (rowid, event_id, reference, at) SELECT rowid, 'x', 'y', at FROM audit_entity",
+    ],
+)
+def test_nothing_is_put_in_the_place_of_what_was_audited(sealed: Store, statement: str) -> None:
+    with pytest.raises(DatabaseError, match="audit rows are only ever added"), sealed.writing() as connection:
+        connection.execute(text(statement))
+    assert verify(sealed).fault is None
+
+
+def guards(connection: Connection, store: Store) -> list[tuple[str, str]]:
+    """Every trigger there is, and its table."""
+    if store.is_shared:
+        query = "SELECT tgname, tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal"
+    else:
+        query = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
+    return [(name, table) for name, table in connection.execute(text(query))]
+
+
+def test_a_trigger_that_is_gone_or_switched_off_is_named(sealed: Store) -> None:
+    with sealed.reading() as connection:
+        standing = guards(connection, sealed)
+    assert len(standing) == 9
+    for name, table in standing:
+        with sealed.writing() as connection:
+            off = f"ALTER TABLE {table} DISABLE TRIGGER {name}" if sealed.is_shared else f"DROP TRIGGER {name}"
+            again = [f"ALTER TABLE {table} ENABLE TRIGGER {name}"]
+            if not sealed.is_shared:
+                sql = text("SELECT sql FROM sqlite_master WHERE name = :name")
+                again = [connection.execute(sql, {"name": name}).scalar_one()]
+            connection.execute(text(off))
+        words = f"the trigger {name}, which keeps the trail from being changed, is gone or switched off"
+        assert verify(sealed).fault == words
+        with sealed.writing() as connection:
+            connection.execute(text(again[0]))
+    assert verify(sealed).fault is None
+
+
+CUT_OFF = (
+    "DELETE FROM audit_entity WHERE event_id IN (SELECT id FROM audit_event WHERE coalesce(sequence, 9) > {last})",
+    "DELETE FROM audit_event WHERE coalesce(sequence, 9) > {last}",
+    "DELETE FROM audit_seal WHERE last > {last}",
+)
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_trail_cut_off_is_found_by_what_was_received_since(site: Site, last: int) -> None:
+    for number in (1, 2):
+        body = orjson.dumps(referral(f"A-{number}"))
+        receive(site, Incoming("ehr", "test", f"r-{number}", body, AT + timedelta(seconds=number)), "ServiceRequest")
+        assert seal(site.store)
+    assert verify(site.store).fault is None
+    tamper(site.store, *(statement.format(last=last) for statement in CUT_OFF))
+    fault = str(verify(site.store).fault)
+    assert fault.startswith("the event of what was received as ")
+    assert fault.endswith(f" at 2026-03-16T12:00:0{last + 1}.000Z is gone")
 
 
 def test_an_event_that_comes_late_is_sealed_later_whatever_its_time(sealed: Store) -> None:

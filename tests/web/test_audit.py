@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,10 +17,14 @@ from referral_service.access.gate import Gate
 from referral_service.app import application
 from referral_service.fhir import conformance
 from referral_service.intake import Site
+from referral_service.policy import Limits
 from referral_service.store import audit, tables
 from referral_service.store.engine import Store
 from referral_service.web.rules import RULES
-from tests.shapes import ADULT_BORN, Caller, bundle, entry, patient, placer, referral
+from tests import callers
+from tests.callers import Doors
+from tests.shapes import ADULT_BORN, OWN, Caller, bundle, entry, patient, placer, referral
+from tests.web.signing import KEY, add_users, form, sign_in
 
 Event = dict[str, Any]
 BALP = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
@@ -88,6 +93,66 @@ def test_nobody_buys_an_event_without_being_known(site: Site) -> None:
     assert app.test_client().get("/fhir/metadata").status_code == 200
     assert app.test_client().get("/nowhere").status_code == 404
     assert events(app) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "action"),
+    [
+        ("DELETE", "/fhir/ServiceRequest/x", {}, 405, "D"),
+        ("POST", "/fhir/Task", {}, 405, "C"),
+        ("GET", "/fhir/Medication/x", {}, 404, "R"),
+        ("GET", "/nowhere", {}, 404, "R"),
+        ("GET", "/fhir/Task", {"Accept": "text/html"}, 406, "E"),
+        ("GET", "/fhir/Task/%00", {}, 400, "R"),
+    ],
+)
+def test_what_there_is_not_leaves_an_event_of_whoever_is_known_and_is_counted(
+    site: Site, method: str, path: str, headers: dict[str, str], status: int, action: str
+) -> None:
+    doors = Doors(site)
+    client = doors.of(callers.placer("north")).http
+    before = events(doors.app)
+    assert client.open(path, method=method, headers=headers).status_code == status
+    left = new_events(doors.app, before)
+    assert [(one["action"], one["outcome"], one["agent"][0]["who"]["identifier"]["value"]) for one in left] == [
+        (action, "4", "north")
+    ]
+    few = replace(site, policy=replace(site.policy, limits=Limits(known=1, unknown=1)))
+    app = application(few, Gate(asks=True, told=lambda: callers.placer("south")))
+    given = [app.test_client().open(path, method=method, headers=headers).status_code for _ in range(30)]
+    assert (given[0], 429 in given) == (status, True)
+
+
+def test_signing_out_is_no_create(site: Site) -> None:
+    app = application(site, Gate(asks=True, secret_key=KEY))
+    add_users(site.store)
+    browser, everywhere = app.test_client(), app.test_client()
+    for one in (browser, everywhere):
+        sign_in(one, "lead")
+    before = events(app)
+    assert form(browser, "/sign-out", page="/account").status_code == 303
+    assert form(everywhere, "/sign-out-everywhere", page="/account").status_code == 303
+    left = [one for one in new_events(app, before) if one["subtype"][0]["code"] != "read"]
+    assert [(one["action"], one["subtype"][0]["code"], one["outcome"]) for one in left] == [("E", "110123", "0")] * 2
+
+
+def test_what_is_typed_where_a_code_belongs_is_not_kept(app: Flask, caller: Caller) -> None:
+    before = events(app)
+    asked = (
+        "status=Quaklebeen&code=G24.3&_tag=urn:x|Quaklebeen&owner=HealthcareService/Quaklebeen",
+        "status:not=cancelled,Quaklebeen&authored-on=ge2026-01-01&modified=Quaklebeen",
+        "owner=HealthcareService/intake-review&_sort=-due&_include=Task:focus&status:not=cancelled",
+        f"_tag={OWN}/CodeSystem/flag|red-flag&code=http://hl7.org/fhir/sid/icd-10-cm|G24.3&_count=5",
+    )
+    for one in asked:
+        caller.get(f"Task?{one}")
+    caller.get("Task?Quaklebeen=1&_elements=Quaklebeen", Prefer="handling=lenient")
+    assert [query(one) for one in new_events(app, before) if one["outcome"] == "0"] == [
+        "Task?status=***&code=G24.3&_tag=***&owner=***",
+        f"Task?{asked[2]}",
+        f"Task?{asked[3]}",
+        "Task?***=***&_elements=***",
+    ]
 
 
 def test_a_create_names_the_referral_and_its_patient(app: Flask, caller: Caller, site: Site) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.shapes import Caller, Resource, bundle, entry, ledger_of, patient, referral, rules
+from tests.shapes import Caller, Resource, all_rules, bundle, entry, ledger_of, patient, referral, rules
 
 REFUSED, REJECTED = ledger_of(refused=1), ledger_of(rejected=1)
 SENT = json.dumps(referral())
@@ -248,3 +248,21 @@ def test_a_fault_that_was_not_foreseen_says_nothing_of_what_was_sent(
     assert CANARY not in answer.text + caplog.text
     assert "Traceback" not in caplog.text
     assert caller.sums() == ledger_of()
+
+
+@pytest.mark.parametrize(
+    "name", ["John Smith", "Smith", "mrn9434765919", "smith_john", "a" * 65, "né", "a\u202eb", "a<b>", "a.b[0]", "a\nb"]
+)
+def test_a_name_that_no_element_can_have_stands_in_no_error(caller: Caller, name: str) -> None:
+    inside = referral(contained=[patient(id="p", **{name: {name: 1}})], subject={"reference": "#p"})
+    for body in (referral(**{name: 1}), inside):
+        answer = caller.create(body)
+        assert (answer.status_code, "unknown-element" in all_rules(answer.json)) == (400, True)
+        assert name not in json.dumps(answer.json, ensure_ascii=False)
+        assert json.dumps(name)[1:-1] not in answer.text
+    twice = json.dumps(referral())[:-1] + f", {json.dumps(name)}: 1, {json.dumps(name)}: 2}}"
+    answer = caller.create(twice)
+    assert (answer.status_code, name in json.dumps(answer.json, ensure_ascii=False)) == (400, False)
+    searched = caller.http.get("/fhir/Patient", query_string={name: "1"})
+    expected = name in ("Smith", "smith_john")
+    assert (searched.status_code, name in searched.get_json(force=True)["issue"][0]["diagnostics"]) == (400, expected)

@@ -24,6 +24,11 @@ def answers(found: Any) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
+def lacking(scopes: str) -> str:
+    """https://www.rfc-editor.org/rfc/rfc6750#section-3.1"""
+    return f'Bearer error="insufficient_scope", scope="{scopes}"'
+
+
 def with_scopes(doors: Doors, scopes: str) -> Caller:
     return doors.of(placer("north", scopes))
 
@@ -50,6 +55,7 @@ def test_a_transaction_fails_whole_and_names_the_entries(doors: Doors) -> None:
         403,
         [("forbidden", "Bundle.entry[0]"), ("forbidden", "Bundle.entry[2]")],
     )
+    assert found.headers["WWW-Authenticate"] == lacking("system/Condition.c system/Patient.u")
     assert (caller.count("Patient"), caller.count("Condition"), caller.sums()) == (0, 0, ledger_of(refused=1))
 
 
@@ -98,6 +104,47 @@ def test_a_conditional_create_needs_no_more_than_a_create(doors: Doors) -> None:
     assert statuses == [201, 200]
 
 
+@pytest.mark.parametrize("status", ["revoked", "entered-in-error"])
+def test_a_cancel_needs_the_scope_to_update_whatever_the_door(doors: Doors, status: str) -> None:
+    creates, updates = with_scopes(doors, "system/ServiceRequest.c"), with_scopes(doors, "system/ServiceRequest.cu")
+    whole = with_scopes(doors, "system/*.cruds")
+    identity = whole.create(referral("A-1")).get_json(force=True)["id"]
+    cancel = referral("A-1", status=status)
+    told = creates.create(cancel)
+    assert (told.status_code, rules(told.get_json(force=True))) == (403, [("forbidden", "ServiceRequest")])
+    in_batch = answers(creates.post("", bundle(entry(cancel), kind="batch")))
+    assert in_batch == [("403", [("forbidden", "Bundle.entry[0].resource")])]
+    loose = [{"resource": cancel, "fullUrl": "urn:uuid:31111111-1111-4111-8111-111111111111"}]
+    assert [one for one, _ in answers(creates.post("", bundle(*loose, kind="collection")))] == ["403"]
+    assert creates.post("", bundle(entry(cancel))).status_code == 403
+    before = whole.task_of(identity)
+    assert (before["status"], whole.sums()) == ("requested", ledger_of(routed=1))
+    assert updates.create(cancel).status_code == 200
+    assert whole.task_of(identity)["status"] == "cancelled"
+
+
+FOUND = {"If_None_Exist": "identifier=urn:example:orders|A-1"}
+
+
+@pytest.mark.parametrize("headers", [FOUND, {}, {"Idempotency_Key": "k"}])
+@pytest.mark.parametrize("wanted", ["", "representation"])
+def test_what_was_here_before_is_given_back_to_whoever_may_read_it(
+    doors: Doors, headers: dict[str, str], wanted: str
+) -> None:
+    prefer = {"Prefer": f"return={wanted}"} if wanted else {}
+    creates, reads = with_scopes(doors, "system/ServiceRequest.c"), with_scopes(doors, "system/ServiceRequest.cr")
+    first = creates.create(referral("A-1"), **headers, **prefer)
+    assert (first.status_code, first.get_json(force=True)["resourceType"]) == (201, "ServiceRequest")
+    again = creates.create(referral("A-1"), **headers, **prefer)
+    assert (again.status_code, again.data, again.headers["Location"]) == (200, b"", first.headers["Location"])
+    assert reads.create(referral("A-1"), **headers, **prefer).data == first.data
+    entries = [
+        one.post("", bundle(entry(referral("A-1")), kind="batch"), **prefer).get_json(force=True)["entry"][0]
+        for one in (creates, reads)
+    ]
+    assert ["resource" in one for one in entries] == [False, bool(wanted)]
+
+
 @pytest.mark.parametrize(
     ("query", "scope"),
     [
@@ -109,8 +156,29 @@ def test_a_conditional_create_needs_no_more_than_a_create(doors: Doors) -> None:
 )
 def test_what_a_search_brings_along_needs_the_scope_to_read_it(doors: Doors, query: str, scope: str) -> None:
     searches = "system/Task.s system/ServiceRequest.s"
-    assert with_scopes(doors, searches).get(query).status_code == 403
+    refused = with_scopes(doors, searches).get(query)
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (403, lacking(f"system/{scope}"))
     assert with_scopes(doors, f"{searches} system/{scope}").get(query).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "Task/1", "system/Task.r"),
+        ("PUT", "Patient/1", "system/Patient.u"),
+        ("POST", "ServiceRequest/_search", "system/ServiceRequest.s"),
+    ],
+)
+def test_a_token_without_the_scope_of_a_door_is_told_which_one_it_lacks(
+    doors: Doors, method: str, path: str, scope: str
+) -> None:
+    found = with_scopes(doors, "system/ServiceRequest.c").http.open(f"/fhir/{path}", method=method)
+    assert (found.status_code, found.headers["WWW-Authenticate"]) == (403, lacking(scope))
+
+
+def test_a_door_that_no_scope_opens_names_none(doors: Doors) -> None:
+    found = with_scopes(doors, "system/*.cruds").get("AuditEvent")
+    assert (found.status_code, "WWW-Authenticate" in found.headers) == (403, False)
 
 
 def test_an_included_queue_needs_no_scope(doors: Doors) -> None:

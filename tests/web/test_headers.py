@@ -10,6 +10,7 @@ import pytest
 
 from referral_service.app import application
 from referral_service.intake import Site
+from tests.callers import Doors, placer
 from tests.shapes import Caller, all_rules, patient, referral, rules
 
 NOT_SENT = ["missing-onset", "missing-medicines", "missing-family-history", "missing-contact"]
@@ -37,8 +38,24 @@ def test_a_create_says_where_its_resource_is_and_at_which_version(caller: Caller
     assert answer.headers["Link"] == f'<http://localhost/fhir/Task/{task}>; rel="related"'
 
 
-def test_the_host_header_is_never_trusted(caller: Caller) -> None:
+def test_the_host_header_is_never_trusted(site: Site) -> None:
+    caller = Doors(site).of(placer("north"))
     assert caller.create(referral(), Host="evil.example").headers["Location"].startswith("http://localhost/fhir/")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *(("127.0.0.1:8080", 200), ("localhost", 200), ("LOCALHOST:1", 200), ("[::1]:8080", 200)),
+        *(("referrals.example:8443", 200), ("evil.example", 400), ("127.0.0.1.evil.example", 400), ("[", 400)),
+        *(("127.0.0.1@evil.example", 400), ("evil.example#@localhost", 400), ("", 400), ("10.0.0.1", 400)),
+    ],
+)
+def test_where_nobody_is_asked_only_names_of_this_machine_are_answered(site: Site, host: str, status: int) -> None:
+    client = application(replace(site, public_url="https://referrals.example")).test_client()
+    paths = ("/fhir/Patient", "/", "/static/pages.css", "/fhir/metadata")
+    assert {client.get(path, headers={"Host": host}, buffered=True).status_code for path in paths} == {status}
+    assert client.get("/health/live", headers={"Host": host}).status_code == 200
 
 
 def test_prefer_says_what_comes_back(caller: Caller) -> None:

@@ -167,6 +167,15 @@ def test_a_token_does_not_count_when(app: Flask, case: str) -> None:
     assert status_with(app, outside(**REFUSED[case])) == 401
 
 
+@pytest.mark.parametrize("own", ["jwks", "jwks_url"])
+def test_a_token_from_outside_does_not_count_for_a_client_with_keys_of_its_own(
+    app: Flask, store: Store, publisher: Publisher, own: str
+) -> None:
+    keys: dict[str, Any] = {"jwks_url": publisher.address} if own == "jwks_url" else {}
+    System("ehr-own").register(store, scopes=(SCOPE.partition("profile ")[2],), **keys)
+    assert status_with(app, outside(azp="ehr-own")) == 401
+
+
 @pytest.mark.usefixtures("system")
 def test_without_an_issuer_no_token_from_outside_counts(site: Site) -> None:
     assert status_with(application(site, Gate(asks=True)), outside()) == 401

@@ -17,6 +17,7 @@ from referral_service.web.limits import Limiter
 from referral_service.worklist import Role
 from tests.callers import Doors, person, placer
 from tests.shapes import Caller, rules
+from tests.web.signing import OURS, form, token_on
 
 NOON = 1_800_000_000
 LIMITS = Limits(known=40, unknown=3)
@@ -76,6 +77,49 @@ def test_who_is_not_known_is_counted_by_address_whatever_is_asked(site: Site) ->
     assert client.get("/fhir/metadata", environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code == 200
     clock.now += 1
     assert client.get("/fhir/Task").status_code == 401
+
+
+ODD = [("/fhir/Task", "text/html", 406), ("/fhir/Task?identifier=%00", "*/*", 400), ("/fhir/nowhere", "text/html", 406)]
+
+
+@pytest.mark.parametrize(("path", "accept", "status"), ODD[:2])
+def test_a_known_caller_is_counted_whatever_is_wrong_with_the_request(
+    site: Site, path: str, accept: str, status: int
+) -> None:
+    client = doors(site, Limits(known=2, unknown=9))[0].of(placer("north")).http
+    asked = [client.get(path, headers={"Accept": accept}).status_code for _ in range(3)]
+    assert asked == [status, status, 429]
+
+
+@pytest.mark.parametrize(("path", "accept", "status"), ODD)
+def test_who_is_not_known_is_counted_whatever_is_wrong_with_the_request(
+    site: Site, path: str, accept: str, status: int
+) -> None:
+    app = application(site, Gate(asks=True))
+    app.extensions["limiter"] = Limiter(site.store, Limits(known=9, unknown=2), Clock())
+    asked = [app.test_client().get(path, headers={"Accept": accept}).status_code for _ in range(3)]
+    first = 401 if path.startswith("/fhir/Task") else status
+    assert asked == [first, first, 429]
+
+
+def test_passwords_are_tried_so_often_a_minute_from_one_address(site: Site) -> None:
+    made, clock = doors(site, Limits(known=9, unknown=99, attempts=2))
+    app = application(site, Gate(asks=True, secret_key="k" * 32))
+    app.extensions["limiter"] = made.app.extensions["limiter"]
+    browser = app.test_client()
+    wrong = {"user": "nobody", "password": "wrong"}
+    answers = [form(browser, "/sign-in", **wrong) for _ in range(3)]
+    assert [one.status_code for one in answers] == [401, 401, 429]
+    assert (answers[2].headers["Retry-After"], "password" in answers[2].text) == ("60", False)
+    assert browser.get("/sign-in").status_code == 200
+    token = token_on(browser, "/sign-in")
+    elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
+    assert (
+        browser.post("/sign-in", data={**wrong, "token": token}, headers=OURS, environ_base=elsewhere).status_code
+        == 401
+    )
+    clock.now += 60
+    assert form(browser, "/sign-in", **wrong).status_code == 401
 
 
 def test_load_balancers_are_never_too_many(site: Site) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from flask import Flask
 from flask.testing import FlaskClient
 from joserfc.jwk import RSAKey
 from werkzeug.test import TestResponse
@@ -26,9 +29,16 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def browser(site: Site, provider: Provider) -> FlaskClient:
+def app(site: Site, provider: Provider) -> Iterator[Flask]:
     openid = OpenId(provider.issuer, CLIENT, "roles", SECRET)
-    return application(site, Gate(asks=True, secret_key=KEY, openid=openid)).test_client()
+    served = application(site, Gate(asks=True, secret_key=KEY, openid=openid))
+    yield served
+    served.extensions["recorder"].settle()
+
+
+@pytest.fixture
+def browser(app: Flask) -> FlaskClient:
+    return app.test_client()
 
 
 def to_provider(browser: FlaskClient, following: str = "/alerts") -> str:
@@ -61,6 +71,23 @@ def test_whoever_the_provider_knows_comes_in_by_the_role_that_it_names(
     assert people_of(site) == [("s-1", "Bea Example", "coordinator", "intake-review")]
 
 
+def test_whoever_comes_for_the_first_time_in_two_browsers_at_once_is_one_person(
+    browser: FlaskClient, site: Site
+) -> None:
+    browsers = [browser.application.test_client() for _ in range(8)]
+    ways = [(one, to_provider(one)) for one in browsers]
+    together = Barrier(len(ways))
+
+    def back(way: tuple[FlaskClient, str]) -> int:
+        together.wait()
+        return come_back(*way).status_code
+
+    with ThreadPoolExecutor(len(ways)) as pool:
+        assert list(pool.map(back, ways)) == [303] * len(ways)
+    assert people_of(site) == [("s-1", "Bea Example", "lead", "")]
+    assert [one.get("/alerts").status_code for one in browsers] == [200] * len(ways)
+
+
 def test_whoever_has_no_role_there_is_told_so_and_is_not_signed_in(
     browser: FlaskClient, provider: Provider, site: Site
 ) -> None:
@@ -68,6 +95,16 @@ def test_whoever_has_no_role_there_is_told_so_and_is_not_signed_in(
     answer = come_back(browser, to_provider(browser))
     assert (answer.status_code, "names no role in this service" in answer.text) == (403, True)
     assert (browser.get("/").status_code, people_of(site)) == (303, [])
+
+
+@pytest.mark.parametrize("roles", [["staff"], ["coordinator"], []])
+def test_whoever_is_refused_loses_every_session_begun_before(app: Flask, provider: Provider, roles: list[str]) -> None:
+    first, second = app.test_client(), app.test_client()
+    come_back(first, to_provider(first))
+    assert first.get("/account").status_code == 200
+    provider.claims["roles"] = roles
+    assert come_back(second, to_provider(second)).status_code == 403
+    assert first.get("/account").status_code == 303
 
 
 @pytest.mark.parametrize(

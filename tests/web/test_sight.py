@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from referral_service.intake import Site
 from referral_service.referral import Queue
 from referral_service.store import tables
-from referral_service.worklist import Role
+from referral_service.worklist import Actor, Role
 from tests import callers, hooking
 from tests.callers import Doors, filler, person, placer
 from tests.delivery.world import subscription
@@ -173,7 +173,7 @@ def _search(method: str) -> Case:
 
 def _receipts(_: str, identity: str, theirs: Theirs) -> Iterator[Request]:
     yield "GET", f"ServiceRequest/$receipt?request-id=request-{theirs.client}", None, {}
-    yield "GET", f"ServiceRequest/$receipt?identifier={theirs.placer}", None, {}
+    yield "GET", f"ServiceRequest/$receipt?identifier=urn:example:orders|{theirs.placer}", None, {}
     yield "GET", f"ServiceRequest/$receipt?request-id={identity}", None, {}
 
 
@@ -361,7 +361,7 @@ NO_RECORD = {
     *("definitions.read", "definitions.search", "definitions.translate"),
     "own_keys.publish",
     *("token.smart_configuration", "token.give_token", "signing.show_form", "signing.sign_in", "signing.sign_out"),
-    *("signing.sign_out_everywhere", "signing.show_account", "openid.begin", "openid.back"),
+    *("signing.sign_out_everywhere", "signing.show_account", "signing.send_again", "openid.begin", "openid.back"),
 }
 """Routes that answer the same whatever records there are."""
 LISTS = {
@@ -424,7 +424,9 @@ def _neutral(text: str, identity: str, theirs: Theirs) -> str:
         text = text.replace(value, "ID")
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "AT", text)
+    text = re.sub(r"_sealed=[^&\"]+", "SEALED", text)
     text = re.sub(r'name="token" value="[^"]+"', "TOKEN", text)
+    text = re.sub(r"_sealed=[\w.-]+", "SEALED", text)  # sealed anew each time
     return re.sub(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [0-9:]{8} GMT", "AT", text)
 
 
@@ -478,10 +480,39 @@ def test_a_filler_does_not_see_what_was_said_of_the_patient_for_another_reason(w
     earlier = north.post("Observation", _observation("Patient/9")).get_json(force=True)["id"]
     north.create(referral("W-1", subject={"reference": "Patient/9"}))
     later = north.post("Observation", _observation("Patient/9")).get_json(force=True)["id"]
-    assert (clinic.get(f"Observation/{earlier}").status_code, clinic.get(f"Observation/{later}").status_code) == (
-        404,
-        200,
+    statuses = [clinic.get(f"Observation/{one}").status_code for one in (earlier, later)]
+    assert statuses == [404, 404]
+    named = referral("W-2", subject={"reference": "Patient/9"}, supportingInfo=[{"reference": f"Observation/{later}"}])
+    assert north.create(named).status_code == 201
+    assert [clinic.get(f"Observation/{one}").status_code for one in (earlier, later)] == [404, 200]
+
+
+def test_a_filler_sees_what_came_about_the_patient_in_the_request_of_the_referral(world: World) -> None:
+    west, clinic = world.doors.of(placer("west")), world.doors.of(ADULTS)
+    about = {"reference": "urn:uuid:11111111-1111-4111-8111-111111111111"}
+    beside = _observation("") | {"subject": about, "performer": [{"reference": "Practitioner/w"}]}
+    sent = bundle(
+        entry(patient(), about["reference"]),
+        _put({"resourceType": "Practitioner", "id": "w", "name": [{"family": "Beside"}]}),
+        entry(beside),
+        entry(referral("W-1", subject=about)),
     )
+    answers = west.post("", sent).get_json(force=True)["entry"]
+    records = ["/".join(one["response"]["location"].split("/")[-4:-2]) for one in answers]
+    assert [clinic.get(one).status_code for one in records] == [200] * 4
+
+
+def test_a_client_that_is_a_filler_alone_sends_no_referral(world: World) -> None:
+    clinic = world.doors.of(ADULTS)
+    told = [clinic.create(referral("F-1")), clinic.put("ServiceRequest/f", referral("F-1", id="f"))]
+    assert [(one.status_code, "the role of a placer" in one.text) for one in told] == [(403, True)] * 2
+    for kind in ("batch", "collection"):
+        loose = {"resource": referral("F-1"), "fullUrl": "urn:uuid:31111111-1111-4111-8111-111111111111"}
+        answer = clinic.post("", bundle(loose if kind == "collection" else entry(referral("F-1")), kind=kind))
+        assert answer.get_json(force=True)["entry"][0]["response"]["status"] == "403 Forbidden"
+    both = Actor("both", "both", frozenset({Role.FILLER, Role.PLACER}), frozenset({Queue.ADULT}), "both")
+    caller = replace(ADULTS, actor=both, client="both")
+    assert world.doors.of(caller).create(referral("F-2")).status_code == 201
 
 
 def _observation(subject: str) -> Resource:

@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,8 +23,9 @@ from referral_service.access.signed import TokenError
 from referral_service.access.tokens import use_up
 from referral_service.app import application
 from referral_service.intake import Site
+from referral_service.policy import Limits
 from referral_service.store import systems, tables
-from referral_service.store.engine import Store, instant
+from referral_service.store.engine import Store, instant, open_store
 from tests.shapes import FHIR_JSON, all_rules, referral
 from tests.systems import AUDIENCE, EVERYTHING, LEFT_OUT, System, ec_key, rsa_key
 
@@ -380,6 +382,35 @@ def test_the_capability_statement_says_where_tokens_come_from(http: FlaskClient)
     assert security["service"][0]["coding"] == [
         {"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}
     ]
+
+
+def test_while_the_database_is_away_who_asks_is_told_to_try_again(
+    system: System, app: Flask, http: FlaskClient, site: Site
+) -> None:
+    gone = open_store("postgresql://nobody@127.0.0.1:1/away")
+    app.extensions["site"] = replace(site, store=gone)
+    answer = ask(http, system.form())
+    gone.close()
+    assert fault(answer) == (503, "temporarily_unavailable")
+    assert (answer.mimetype, answer.headers["Retry-After"]) == ("application/json", "5")
+    app.extensions["site"] = site
+    assert ask(http, system.form()).status_code == 200
+
+
+def test_who_asks_too_often_is_told_so_as_oauth_has_it(system: System, site: Site) -> None:
+    few = replace(site, policy=replace(site.policy, limits=Limits(known=1, unknown=1)))
+    http = application(few, Gate(asks=True)).test_client()
+    answers = [ask(http, system.form()) for _ in range(8)]
+    refused = next(one for one in answers if one.status_code != 200)
+    assert fault(refused) == (429, "temporarily_unavailable")
+    assert (refused.mimetype, refused.headers["Retry-After"]) == ("application/json", "1")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_only_post_asks_for_a_token(http: FlaskClient, method: str) -> None:
+    answer = http.open("/auth/token", method=method)
+    assert fault(answer) == (405, "invalid_request")
+    assert answer.headers["Allow"] == "OPTIONS, POST"
 
 
 def test_where_nobody_is_asked_there_are_no_tokens(site: Site, system: System) -> None:

@@ -28,7 +28,7 @@ MAX_VALUES = 500
 _PASSED_OVER = frozenset({"_format", "_pretty"})
 _REPEATABLE = frozenset({"_include", "_revinclude", "_elements"})
 _CONTROLS = _REPEATABLE | {"_sort", "_count", "_summary", "_total", "_cursor"}
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\-]{0,63}")
+_NAME = re.compile(r"[A-Za-z_](?:[A-Za-z_.:\-]|[0-9]{1,2}(?![0-9])){0,63}")
 _ELEMENT = re.compile(r"[A-Za-z]{1,64}")
 _Choice = TypeVar("_Choice", Summary, Total)
 

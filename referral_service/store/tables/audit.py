@@ -1,6 +1,7 @@
 """Who has touched what: rows that are only ever added, and the seals that show when one was changed since.
 
-Triggers (migration 0002) refuse every UPDATE but the one that seals, and every DELETE.
+Triggers (migration 0002) refuse every UPDATE but the one that seals, every DELETE, and on SQLite every INSERT in place
+of a row that is there, which would remove it without a DELETE.
 """
 
 from __future__ import annotations
@@ -57,4 +58,4 @@ audit_seal = Table(
     Column("hash", String(64), nullable=False),
     Column("sealed_at", String(24), nullable=False),
 )
-"""A batch of events that were sealed together; ``hash`` is that of its last event."""
+"""A batch of events that were sealed together; ``hash`` is that of the row and of the hash of its last event."""

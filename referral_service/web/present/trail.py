@@ -9,11 +9,14 @@ from typing import Any
 
 import orjson
 
+from referral_service.fhir.audit import LOGIN, LOGOUT
 from referral_service.web.present.words import Moment, Now
 
 Row = Mapping[str, Any]
 
-ACTIONS = {"C": "Created", "R": "Read", "U": "Changed", "D": "Removed", "E": "Searched or asked"}
+ACTIONS = {"C": "Created", "R": "Read", "U": "Changed", "D": "Removed", "E": "Searched, asked, signed in or out"}
+_ASKED = "Searched or asked"
+_SIGNED = {LOGIN: "Signed in", LOGOUT: "Signed out"}
 OUTCOMES = {"0": "Given", "4": "Not given", "8": "Failed here"}
 KINDS = {"system": "a system", "person": "a person", "anyone": "nobody asked who", "machine": "this service"}
 
@@ -49,7 +52,7 @@ def line(row: Row, now: Now) -> Line:
         name=next((one["name"] for one in content["agent"] if "name" in one), ""),
         kind=KINDS[row["actor_kind"]],
         network=row["network"],
-        action=ACTIONS[row["action"]],
+        action=_action(row["action"], content),
         outcome=OUTCOMES[row["outcome"]],
         is_given=row["outcome"] == "0",
         reason=content.get("outcomeDesc", "").replace("-", " "),
@@ -58,3 +61,7 @@ def line(row: Row, now: Now) -> Line:
         query=base64.b64decode(query).decode(),
         request_id=row["request_id"],
     )
+
+
+def _action(action: str, content: Mapping[str, Any]) -> str:
+    return _SIGNED.get(content["subtype"][0]["code"], _ASKED) if action == "E" else ACTIONS[action]

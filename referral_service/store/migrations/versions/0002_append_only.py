@@ -6,6 +6,13 @@ revision = "0002"
 down_revision = "0001"
 
 _FIXED = ("id", "at", "actor", "actor_kind", "network", "request_id", "action", "outcome", "content")
+_IS_THERE = {  # NEW.rowid is -1 where none is given
+    "audit_event": "NEW.sequence IS NOT NULL OR "
+    "EXISTS (SELECT 1 FROM audit_event WHERE rowid = NEW.rowid OR id = NEW.id)",
+    "audit_entity": "EXISTS (SELECT 1 FROM audit_entity "
+    "WHERE rowid = NEW.rowid OR (event_id = NEW.event_id AND reference = NEW.reference))",
+    "audit_seal": "EXISTS (SELECT 1 FROM audit_seal WHERE batch = NEW.batch)",
+}
 _REFUSAL = "audit rows are only ever added"
 
 
@@ -28,7 +35,12 @@ def _on_sqlite() -> None:
             f"CREATE TRIGGER {name} BEFORE {change} ON {table} {when} BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END"
         )
 
-    refuse("audit_event_changed", "UPDATE", "audit_event", f"WHEN NOT ({_seals('IS')})")
+    # REPLACE removes what is in its way and asks no trigger of DELETE.
+    taken = "EXISTS (SELECT 1 FROM audit_event WHERE sequence = NEW.sequence)"
+    seals = f"{_seals('IS')} AND NEW.rowid IS OLD.rowid AND NOT {taken}"
+    refuse("audit_event_changed", "UPDATE", "audit_event", f"WHEN NOT ({seals})")
+    for table, is_there in _IS_THERE.items():
+        refuse(f"{table}_added", "INSERT", table, f"WHEN {is_there}")
     refuse("audit_event_removed", "DELETE", "audit_event")
     for table in ("audit_entity", "audit_seal"):
         refuse(f"{table}_changed", "UPDATE", table)

@@ -1,0 +1,18 @@
+import { MedplumClient } from '@medplum/core';
+import { assertion, tell, told } from './told.mjs';
+
+const configuration = await fetch(`${told.base}/fhir/.well-known/smart-configuration`);
+const { token_endpoint: tokenUrl } = await configuration.json();
+
+// Its log-in by assertion asks for no scope, which SMART Backend Services wants.
+function fetchWithScope(url, options) {
+  const body = url === tokenUrl ? `${options.body}&${new URLSearchParams({ scope: told.scope })}` : options?.body;
+  return fetch(url, { ...options, body });
+}
+
+const client = new MedplumClient({ baseUrl: told.base, fhirUrlPath: 'fhir', tokenUrl, fetch: fetchWithScope });
+await client.startJwtAssertionLogin(await assertion(tokenUrl));
+
+const created = await client.createResource(told.referral);
+const found = await client.searchResources('Task', { focus: `ServiceRequest/${created.id}` });
+tell(created, found, await client.readResource('Task', found[0].id));
