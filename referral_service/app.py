@@ -76,7 +76,10 @@ from referral_service.web.proxies import BehindProxies
 from referral_service.worker import Together, Work, now, run, start_thread
 
 log = logging.getLogger("referral_service")
-WORKER_APART = "`referral-service worker`, a process of its own, looks for unanswered questions and tells the contacts."
+WORKER_APART = (
+    "`referral-service worker`, a process of its own, looks for unanswered questions, tells the contacts, "
+    "and tells others of changes."
+)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

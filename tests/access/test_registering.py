@@ -140,6 +140,13 @@ def test_one_that_is_there_is_not_added_and_one_that_is_not_is_not_revoked(comma
         (("--scope", ""), "a scope is missing"),
         (("--jwks-url", "https://ehr.example/jwks"), "one of these"),
         (("--outside-issuer",), "one of these"),
+        (("--callback", "http://ehr.example"), "a callback begins with https://, or its origin stands in"),
+        (("--callback", "https://ehr.example/hook"), "a callback is scheme, host and port only"),
+        (("--callback", "https://user@ehr.example"), "a callback is no https address"),
+        (("--ehr-base", "http://ehr.example/fhir"), "the address of its FHIR server begins with https://"),
+        (("--ehr-base", "https://ehr.example/fhir?x=1"), "the address of its FHIR server has no query"),
+        (("--ehr-base", "https://ehr.example/fhir#x"), "the address of its FHIR server is no https address"),
+        (("--tell", "task"), "a client is told by task, at the address of its FHIR server"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_kept(

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.pages import CHILD, LOOKS, RED, act, arrive, check, more, task_of, unfold
+from tests.delivery.world import subscription
 from tests.receivers import Receiver
 from tests.serving import Server
 from tests.shapes import Resource, patient, placer, referral
@@ -75,6 +76,7 @@ def test_a_service_in_which_nothing_has_happened(visit: Visit, unbothered: Unbot
         ("/not-taken", "Not taken"),
         ("/not-taken?state=rejected&flag=red-flag", "Not taken"),
         ("/alerts", "Alerts"),
+        ("/deliveries", "Deliveries"),
         ("/overview", "Overview"),
         ("/referrals/new", "New referral by telephone or fax"),
     ):
@@ -114,6 +116,32 @@ def test_the_lists_and_what_was_done_to_many(server: Server, visit: Visit, opene
     page.get_by_label("Name or identifier").fill("vell")
     page.get_by_role("button", name="Find").click()
     expect(page.locator(".found-by")).to_be_visible()
+    check(page)
+
+
+def test_what_others_were_told_and_what_they_did_not_take(server: Server, visit: Visit) -> None:
+    wanted = subscription(f"{server.settings['REFERRAL_OUTBOUND']}/hook")
+    identity = server.post("/fhir/Subscription", wanted).json()["id"]
+    page = visit("/deliveries", "Deliveries")
+    while server.get(f"/fhir/Subscription/{identity}").json()["status"] != "active":
+        page.wait_for_timeout(200)
+    first, second, third = (arrive(server) for _ in range(3))
+    while len(query(server, "SELECT number FROM delivery WHERE state = 'delivered'")) < 3:
+        page.wait_for_timeout(200)
+    ended = (
+        "UPDATE delivery SET due = NULL, ended_at = NULL, state = 'dead', fault = 'http-422' WHERE referral_id = '{}'"
+    )
+    query(server, ended.format(first))
+    waits = "UPDATE delivery SET due = '2099-01-01T00:00:00.000Z', state = 'waiting', failures = 3, fault = 'timeout'"
+    query(server, f"{waits} WHERE referral_id = '{second}'")
+    page = visit("/deliveries", "Deliveries")
+    expect(page.locator("table.list-deliveries tbody tr")).to_have_count(2)
+    for one in (first, second, third):
+        page = visit(f"/referrals/{one}", "Ada Vellum")
+        expect(page.get_by_role("heading", name="Sent back")).to_be_visible()
+    page = visit("/deliveries", "Deliveries")
+    page.get_by_role("button", name="Send again").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Deliveries")
     check(page)
 
 

@@ -66,7 +66,15 @@ def test_every_call_of_every_route_that_asks_who_leaves_one_event(app: Flask) ->
     routes = [(route, method) for route in _closed(app) for method in sorted((route.methods or set()) - {"OPTIONS"})]
     assert len(routes) > 40
     for route, method in routes:
-        given = {"kind": "Patient", "position": 0, "version": 1, "key": "weeks", "move": "claim", "code": "claim"}
+        given = {
+            "kind": "Patient",
+            "position": 0,
+            "number": 1,
+            "version": 1,
+            "key": "weeks",
+            "move": "claim",
+            "code": "claim",
+        }
         values = {name: given.get(name, "x") for name in route.arguments}
         if route.endpoint == "submitting.not_created":
             values["kind"] = "AuditEvent"
