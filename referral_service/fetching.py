@@ -16,7 +16,7 @@ from referral_service.intake.fetches import ehr_of
 from referral_service.store import fetches, leases, tables
 from referral_service.store.engine import instant
 from referral_service.store.fetches import Row
-from referral_service.worker import Clock, delay
+from referral_service.worker import FIRST_SECONDS, Clock, delay
 
 log = logging.getLogger("referral_service")
 
@@ -64,21 +64,26 @@ class Fetcher:
             if why is not None:
                 raise NotFetched(why)
         except NotFetched as problem:
-            self._note(row, ehr, problem)
+            if problem.kind in NOT_ASKED:
+                self._rest(row, ehr, problem)
+            else:
+                self._note(row, ehr, problem)
         else:
             log.info("ehr_asked host=%s at=worker outcome=fetched", ehr.host)
             self._end(row, "fetched", tries=row["tries"] + 1, tried_at=instant(self.clock()), fault=None)
 
+    def _rest(self, row: Row, ehr: Ehr, problem: NotFetched) -> None:
+        at = self.clock()
+        until = at + timedelta(seconds=max(problem.rest or 0.0, FIRST_SECONDS))
+        with self.site.store.writing() as connection:
+            leases.postpone(connection, tables.ehr_fetch, row, at)
+            fetches.let_rest(connection, ehr.client, at, until)
+
     def _note(self, row: Row, ehr: Ehr, problem: NotFetched) -> None:
-        at, tries = self.clock(), row["tries"] + (problem.kind not in NOT_ASKED)
+        at, tries = self.clock(), row["tries"] + 1
         log.warning("ehr_asked host=%s at=worker outcome=%s tries=%s", ehr.host, problem.kind, tries)
-        told = {"tries": tries, "fault": problem.kind}
-        if problem.kind not in NOT_ASKED:
-            told["tried_at"] = instant(at)
-        elif row["fault"] is not None:
-            told["fault"] = row["fault"]
-        pause = max(delay(max(tries, 1), self.chance()), problem.rest or 0.0)
-        again = at + timedelta(seconds=pause)
+        told = {"tries": tries, "tried_at": instant(at), "fault": problem.kind}
+        again = at + timedelta(seconds=max(delay(tries, self.chance()), problem.rest or 0.0))
         if problem.kind in FOR_GOOD:
             self._end(row, "refused", **told)
         elif again > datetime.fromisoformat(row["until"]):

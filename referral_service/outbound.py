@@ -7,6 +7,7 @@ https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Preve
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import ssl
 import time
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from threading import Lock, Thread
 from typing import Any
 
@@ -215,8 +217,20 @@ class _Adapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *positional: Any, **named: Any) -> None:
-        super().init_poolmanager(*positional, **named, ssl_context=ssl.create_default_context())
+        super().init_poolmanager(*positional, **named)
         self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def cert_verify(self, conn: Any, *_: Any, **__: Any) -> None:
+        """Of the authorities that the library brings along none is added."""
+        if isinstance(conn, HTTPSConnectionPool):
+            conn.cert_reqs = "CERT_REQUIRED"
+            conn.conn_kw["ssl_context"] = _trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@lru_cache(maxsize=4)
+def _trust(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Read once: it takes longer than many a call. Both are where OpenSSL itself looks."""
+    return ssl.create_default_context()
 
 
 def _pools(line: _Line, anywhere: bool) -> dict[str, type[HTTPConnectionPool]]:

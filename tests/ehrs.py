@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class Ehr:
     records: dict[str, Handler] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     log_in: bool = True
+    scheme: str = "http"
     knows_smart_2: bool = True
     seconds: float = 300
     paths: list[str] = field(default_factory=list)
@@ -56,7 +58,7 @@ class Ehr:
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def base(self) -> str:
@@ -80,7 +82,8 @@ class Ehr:
         return len(self.paths)
 
     @contextmanager
-    def open(self) -> Iterator[Ehr]:
+    def open(self, context: ssl.SSLContext | None = None) -> Iterator[Ehr]:
+        """Listens for as long as the block runs; by TLS when a ``context`` is given."""
         ehr = self
 
         class Answering(BaseHTTPRequestHandler):
@@ -98,6 +101,9 @@ class Ehr:
 
         server = ThreadingHTTPServer(("127.0.0.1", self.port), Answering)
         server.daemon_threads = True
+        if context is not None:
+            self.scheme = "https"
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

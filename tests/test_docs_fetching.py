@@ -84,7 +84,8 @@ def test_the_steps_lead_to_a_referral_that_is_routed_by_what_the_ehr_says_of_its
     bearer = {"Authorization": f"Bearer {token}"}
     sent: Any = referral("A-1", subject={"reference": "Patient/77"})
     answer = server.post("/fhir/ServiceRequest", sent, **bearer)
-    assert (answer.status_code, flags(answer.json()), ehr.refusals) == (201, [], [])
+    owner = _owner_once_decided(server, answer.json()["id"], bearer)
+    assert (answer.status_code, owner, ehr.refusals) == (201, "HealthcareService/pediatric-neuromotor", [])
     ehr.records["Patient/78"] = ehr.hang
     late = server.post("/fhir/ServiceRequest", referral("A-2", subject={"reference": "Patient/78"}), **bearer)
     assert (late.status_code, flags(late.json())) == (201, ["age-undetermined"])
@@ -98,7 +99,7 @@ def _owner_once_decided(server: Server, identity: str, bearer: dict[str, str]) -
     """Asked until the worker of the server has fetched the patient; it looks every second."""
     for _ in range(60):
         found = server.get(f"/fhir/Task?focus=ServiceRequest/{identity}", **bearer).json()["entry"][0]["resource"]
-        if found["meta"]["versionId"] != "1":
+        if found["owner"]["reference"] != "HealthcareService/intake-review":
             break
         time.sleep(0.25)
     return str(found["owner"]["reference"])

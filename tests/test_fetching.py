@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
+from time import sleep
 from typing import Any
 
 import pytest
+import trustme
 from sqlalchemy import select, update
 
 from referral_service.ehr import reading
@@ -61,7 +66,7 @@ class World:
         return count
 
     def later(self, **time: float) -> None:
-        self.at += timedelta(**time)
+        self.at = max(self.at, now()) + timedelta(**time)
         self.ticks += timedelta(**time).total_seconds()
 
     def rows(self) -> list[Any]:
@@ -77,6 +82,12 @@ class World:
 def world(site: Site) -> Iterator[World]:
     with Ehr().open() as ehr, Ehr().open() as elsewhere:
         yield World(site, ehr, elsewhere)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So much time at the door that a slow machine changes nothing."""
+    monkeypatch.setattr(reading, "DOOR_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -338,9 +349,12 @@ FOR_GOOD = {"too-large", "wrong-resource", "not-valid", "gone"}
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.usefixtures("impatient")
-def test_a_hostile_ehr_neither_loses_nor_keeps_out_a_referral_and_leads_nowhere_else(world: World, how: str) -> None:
+def test_a_hostile_ehr_neither_loses_nor_keeps_out_a_referral_and_leads_nowhere_else(
+    world: World, how: str, request: pytest.FixtureRequest
+) -> None:
     kind = how.partition(" ")[0]
+    if kind == "timeout":
+        request.getfixturevalue("impatient")
     world.ehr.records["Patient/77"] = hostile(world, how)
     caller = world.register()
     first = is_held(caller, points_at())
@@ -370,7 +384,6 @@ def test_what_came_too_late_for_the_door_is_fetched_by_the_worker_and_the_referr
     first = is_held(caller, points_at())
     before = caller.task_of(first)
     world.ehr.holds(patient(CHILD_BORN, id="77"))
-    assert world.works() == 0
     world.later(seconds=2)
     assert world.works() == 1
     after, served = caller.task_of(first), caller.read(f"ServiceRequest/{first}")
@@ -512,15 +525,75 @@ def test_an_ehr_that_fails_three_times_in_a_row_is_left_alone_for_a_while_and_th
     assert [flags(caller.create(points_at(f"Patient/{n}", f"A-{n}")).json) for n in (10, 11)] == [[], []]
 
 
-def test_a_certificate_that_nobody_trusts_is_told(world: World) -> None:
-    world.register(
-        ehr_base=world.ehr.base.replace("http:", "https:"),
-        ehr_token_url=None,
-        ehr_client_id=None,
-        private=frozenset({world.ehr.origin.replace("http:", "https:")}),
-    )
-    known = ehrs()
-    known._private = frozenset({world.ehr.origin.replace("http:", "https:")})
-    caller = Doors(replace(world.site, ehrs=known)).of(placer("ehr-a"))
-    assert flags(caller.create(points_at()).json) == ["age-undetermined"]
-    assert world.standing()[0][2] in ("tls", "connection")
+def test_a_certificate_that_nobody_trusts_is_told_and_one_that_the_machine_trusts_counts(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Ehr().open(context) as ehr:
+        ehr.holds(patient(CHILD_BORN, id="77"))
+        world = World(site, ehr, Ehr())
+        caller = world.register()
+        first = is_held(caller, points_at())
+        assert (world.standing(), ehr.calls) == ([("Patient", 1, "tls", None)], 0)
+        authority.cert_pem.write_to_path(str(tmp_path / "trusted.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
+        world.later(seconds=2)
+        assert (world.works(), caller.queue_of(first)) == (1, "pediatric-neuromotor")
+
+
+def test_an_ehr_that_turns_out_to_lie_at_a_private_address_is_not_called_unless_it_is_listed(
+    site: Site, world: World
+) -> None:
+    world.ehr.scheme = "https"
+    caller = Doors(replace(site, ehrs=ehrs())).of(placer("ehr-a"))
+    world.register()
+    is_held(caller, points_at())
+    assert (world.standing(), world.ehr.calls) == ([("Patient", 1, "not-allowed", None)], 0)
+
+
+def test_two_requests_wait_for_an_ehr_and_a_third_is_not_kept_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LATER", Limits(connect=60.0, read=60.0, whole=60.0))
+    world.ehr.log_in = False
+    world.ehr.always = world.ehr.hang
+    caller = world.register()
+    waiting = [Thread(target=caller.create, args=(points_at(f"Patient/{n}", f"A-{n}"),)) for n in range(2)]
+    for thread in waiting:
+        thread.start()
+    while world.ehr.calls < 2:
+        sleep(0.01)
+    is_held(caller, points_at("Patient/3", "A-3"))
+    assert (world.ehr.calls, world.standing()) == (2, [("Patient", 0, "crowded", None)])
+    world.ehr.released.set()
+    for thread in waiting:
+        thread.join()
+    assert caller.sums() == {"received": 3, "routed": 0, "review": 3, "rejected": 0, "refused": 0}
+
+
+def test_all_that_waits_for_an_ehr_that_rests_is_put_off_in_one_go_and_comes_once_it_is_well(world: World) -> None:
+    world.ehr.log_in = False
+    world.ehr.always = status(500)
+    caller = world.register()
+    for number in range(10):
+        is_held(caller, points_at(f"Patient/{number}", f"A-{number}"))
+    world.later(seconds=2)
+    before = world.ehr.calls
+    assert world.works() == 4
+    assert world.ehr.calls == before + 3
+    assert [row["ended"] for row in world.rows()] == [None] * 10
+    world.ehr.always = None
+    world.ehr.holds(*(patient(CHILD_BORN, id=str(number)) for number in range(10)))
+    world.later(seconds=31)
+    assert world.works() == 10
+    assert caller.sums() == {"received": 10, "routed": 10, "review": 0, "rejected": 0, "refused": 0}
+
+
+def test_what_waits_for_an_ehr_that_never_comes_back_is_given_up_too(world: World) -> None:
+    caller = world.register()
+    is_held(caller, points_at())
+    world.later(hours=73)
+    with world.site.store.writing() as connection:
+        fetches.let_rest(connection, "ehr-a", world.at, world.at + timedelta(seconds=30))
+    assert world.standing() == [("Patient", 1, "not-found", "given-up")]

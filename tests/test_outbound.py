@@ -158,3 +158,15 @@ def test_a_certificate_counts_when_the_machine_trusts_it(tmp_path: Path, monkeyp
         authority.cert_pem.write_to_path(str(trusted))
         monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
         assert caller.post(f"{address}/", b"{}", {}).status == 204
+
+
+def test_a_certificate_of_another_name_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, receiver = trustme.CA(), Receiver()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("elsewhere.example").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "trusted.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
+    address = receiver.origin.replace("http:", "https:")
+    with receiver.open(context), pytest.raises(OutboundError, match=r"^tls$"):
+        Outbound(frozenset({address})).get(f"{address}/", {})
+    assert receiver.calls == []

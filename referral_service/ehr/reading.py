@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
@@ -39,10 +39,17 @@ _JSON = ("application/fhir+json", "application/json")
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What a call at an EHR brought: texts as they were sent, and why the others did not come, in one word each."""
+    """What a call at an EHR brought: texts as they were sent, and why the others did not come, in one word each.
 
-    texts: Mapping[Wanted, bytes]
-    faults: Mapping[Wanted, str]
+    ``not_made`` is why there was no call at all.
+    """
+
+    texts: Mapping[Wanted, bytes] = field(default_factory=dict)
+    faults: Mapping[Wanted, str] = field(default_factory=dict)
+    not_made: str | None = None
+
+    def fault_of(self, wanted: Wanted) -> str | None:
+        return self.faults.get(wanted, self.not_made)
 
 
 class Ehrs:
@@ -59,15 +66,18 @@ class Ehrs:
         self._lock = Lock()
         self._turnstiles: dict[tuple[str, str], Turnstile] = {}
 
-    def is_waited_for(self, ehr: Ehr) -> bool:
-        """Whether a sender's request would be let through to its EHR now."""
-        return self._turnstile("door", ehr).is_open()
+    def why_not_now(self, ehr: Ehr) -> str | None:
+        """Why a sender's request would not be let through to its EHR now; None when it would."""
+        turnstile = self._turnstile("door", ehr)
+        if turnstile.is_open():
+            return None
+        return "resting" if turnstile.seconds_to_rest() else "crowded"
 
     def at_door(self, ehr: Ehr, wanted: Sequence[Wanted]) -> Visit:
         """All of it in :data:`DOOR_SECONDS`; what does not come in that time, or cannot be asked for, is a fault."""
         turnstile = self._turnstile("door", ehr)
         if not turnstile.enter():
-            return Visit({}, dict.fromkeys(wanted, "resting" if turnstile.seconds_to_rest() else "crowded"))
+            return Visit(not_made=self.why_not_now(ehr) or "crowded")
         texts: dict[Wanted, bytes] = {}
         faults: dict[Wanted, str] = {}
         failure: NotFetched | None = None

@@ -117,7 +117,7 @@ def _visit(site: Site, incoming: Incoming, reading: Reading) -> Visit:
         why = receive_fetched(site, incoming.client, wanted, text, incoming.request_id, incoming.at)
         if why is not None:
             faults[wanted] = why
-    return Visit({}, faults)
+    return Visit(faults=faults, not_made=visit.not_made)
 
 
 def _take(

@@ -58,7 +58,7 @@ class Course:
     contained: dict[int, Entry] = field(default_factory=dict)
     changed_here: set[str] = field(default_factory=set)
     forbidden: dict[int, Answer] = field(default_factory=dict)
-    visited: Visit = field(default_factory=lambda: Visit({}, {}))
+    visited: Visit = field(default_factory=Visit)
 
     def remarks_of(self, entry: Entry) -> tuple[Issue, ...]:
         if entry.position is None:

@@ -32,7 +32,7 @@ from referral_service.store.writes import bounded
 
 MOST_AT_DOOR = 8
 _AGAIN = timedelta(seconds=1)
-NOTHING = Visit({}, {})
+NOTHING = Visit()
 
 
 def ehr_of(connection: Connection, client: str) -> Ehr | None:
@@ -47,8 +47,11 @@ def visit_at_door(site: Site, incoming: Incoming, reading: Reading) -> Visit:
         return NOTHING
     with site.store.reading() as connection:
         ehr = ehr_of(connection, incoming.client)
-        if ehr is None or not site.ehrs.is_waited_for(ehr):
+        if ehr is None:
             return NOTHING
+        why_not = site.ehrs.why_not_now(ehr)
+        if why_not is not None:
+            return Visit(not_made=why_not)
         course = begin(connection, site, incoming, reading)
         wanted = dict.fromkeys(one for entry in _new(course) for one in _lacking(course, entry, ehr))
     patients_first = sorted(wanted, key=lambda one: one.type != "Patient")
@@ -121,7 +124,7 @@ def await_from_ehr(course: Course, decided: Decided, referral_id: str) -> tuple[
 
 def _row(course: Course, wanted: Wanted, ehr: Ehr) -> dict[str, object]:
     """A Patient is fetched before the records that speak of it."""
-    at, fault = course.incoming.at, course.visited.faults.get(wanted)
+    at, fault = course.incoming.at, course.visited.fault_of(wanted)
     was_asked = fault is not None and fault not in NOT_ASKED
     due = at + _AGAIN * (was_asked + (wanted.type != "Patient"))
     return {
@@ -140,7 +143,7 @@ def _row(course: Course, wanted: Wanted, ehr: Ehr) -> dict[str, object]:
 
 
 def _remark(course: Course, wanted: Wanted, ehr: Ehr, entry: Entry) -> Issue:
-    fault = course.visited.faults.get(wanted)
+    fault = course.visited.fault_of(wanted)
     why = f": {WORDS[fault]}" if fault is not None else ""
     then = "It is asked by itself, and the referral is decided again with what it says."
     if fault in FOR_GOOD:

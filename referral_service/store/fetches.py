@@ -56,3 +56,12 @@ def ask_again(connection: Connection, referral_id: str, at: datetime) -> int:
     if count:
         ring(connection)
     return count
+
+
+def let_rest(connection: Connection, client: str, at: datetime, until: datetime) -> None:
+    """Nothing of a client's EHR is due before ``until``, in one go, however much waits for it."""
+    fetch = tables.ehr_fetch
+    theirs = (fetch.c.client == client, fetch.c.due.is_not(None))
+    over = update(fetch).where(*theirs, fetch.c.until < instant(at), fetch.c.due <= instant(at))
+    connection.execute(over.values(due=None, ended="given-up"))
+    connection.execute(update(fetch).where(*theirs, fetch.c.due < instant(until)).values(due=instant(until)))

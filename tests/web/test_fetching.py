@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from referral_service.access.gate import Gate
 from referral_service.access.keys import read_key_set
 from referral_service.app import application
+from referral_service.ehr import reading
 from referral_service.fetching import Fetcher
 from referral_service.intake import Site
 from referral_service.store import fetches
@@ -24,6 +25,12 @@ from tests.receivers import status
 from tests.shapes import CHILD_BORN, patient, referral
 from tests.systems import System
 from tests.web.signing import KEY, add_users, form, sign_in
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So much time at the door that a slow machine changes nothing."""
+    monkeypatch.setattr(reading, "DOOR_SECONDS", 60.0)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ ehr_fetch = Table(
     Column("fault", String(32)),
     Column("ended", String(16)),
     one_of("ended", list(ENDS)),
+    Index(None, "client", "due"),
     Index(None, "due", sqlite_where=text("due IS NOT NULL"), postgresql_where=text("due IS NOT NULL")),
 )
 """A record at its sender's EHR that a referral waits for. ``full_url`` is what the sender calls it, ``name`` the same

@@ -466,6 +466,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["referral_id"], ["service_request.id"], name=op.f("fk_ehr_fetch_referral_id")),
         sa.PrimaryKeyConstraint("referral_id", "name", name=op.f("pk_ehr_fetch")),
     )
+    op.create_index(op.f("ix_ehr_fetch_client_due"), "ehr_fetch", ["client", "due"], unique=False)
     op.create_index(
         op.f("ix_ehr_fetch_due"),
         "ehr_fetch",
