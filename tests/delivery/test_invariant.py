@@ -95,10 +95,12 @@ class Story:
         from referral_service.worklist import everyone
 
         task = self._task()
-        if task is not None and task["status"] == "completed":
+        if task is None or self.sender.read(task["focus"]["reference"])["status"] != "active":
+            return  # what its sender has withdrawn is not taken back
+        if task["status"] == "completed":
             given = {"comment": "Made in error."}
             answer = act(self.world.site, everyone(self.name), task["id"], None, "undo", given, self.world.at, "r")
-            assert answer.fault is None
+            assert answer.fault is None, answer.issues
 
     def fail(self) -> None:
         """From now on the receivers answer otherwise."""

@@ -51,12 +51,12 @@ def subscription(endpoint: str, topic: str = TASKS, payload: str = "full-resourc
 class World:
     """``north`` and ``south`` send, ``clinic`` and ``childrens`` work on queues; all may be told at ``hook``."""
 
-    site: Site
-    hook: Receiver = field(default_factory=Receiver)
+    site: Site = field(repr=False)
+    hook: Receiver = field(default_factory=Receiver, repr=False)
     tokens: Tokens = field(default_factory=lambda: Tokens(None, lambda: 0.0))
     listed: frozenset[str] = frozenset()
     at: datetime = field(default_factory=lambda: now().replace(microsecond=0) + MINUTE)
-    doors: Doors = field(init=False)
+    doors: Doors = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.doors = Doors(self.site)
