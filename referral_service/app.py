@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from threading import Event, Thread, main_thread
+from time import monotonic
 
 from flask import Flask
 
@@ -20,6 +21,7 @@ from referral_service.delivery.dispatching import Dispatcher
 from referral_service.delivery.ground import Ground
 from referral_service.delivery.subscribers import Keeper
 from referral_service.ehr.reading import Ehrs
+from referral_service.ehr.tokens import Sign, Tokens
 from referral_service.fetching import Fetcher
 from referral_service.fhir.package import definitions as definitions_of_codes
 from referral_service.fhir.terminology import code_versions, vocabulary
@@ -99,7 +101,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     if not store.is_shared:
         check_ways(policy, chosen)
         start_thread(store, _work_of(store, policy, chosen))
-        start_thread(store, _deliveries_of(store, chosen))
+        start_thread(store, _deliveries_of(store, chosen, gate.own_key))
         start_thread(store, Sealer(store, now))
         start_thread(store, Fetcher(site, ehrs, now))
     return served
@@ -129,11 +131,13 @@ def own_key_of(settings: Settings) -> OwnKey | None:
 
 
 def _ehrs_of(settings: Settings, own_key: OwnKey | None) -> Ehrs:
-    def sign(client_id: str, audience: str) -> str:
-        assert own_key is not None
-        return own_key.assertion(client_id, audience, now())
+    return Ehrs(settings.outbound, _sign_with(own_key))
 
-    return Ehrs(settings.outbound, sign if own_key is not None else None)
+
+def _sign_with(own_key: OwnKey | None) -> Sign | None:
+    if own_key is None:
+        return None
+    return lambda client_id, audience: own_key.assertion(client_id, audience, now())
 
 
 def _issuer_of(settings: Settings) -> Issuer | None:
@@ -159,10 +163,11 @@ def work(settings: Settings, stopping: Event) -> None:
     check_ways(policy, settings)
     if not policy.alerts.contacts:
         log.warning(NO_CONTACT)
-    ehrs = _ehrs_of(settings, own_key_of(settings))
+    own_key = own_key_of(settings)
+    ehrs = _ehrs_of(settings, own_key)
     beside: dict[str, Work] = {
         "sealing": Sealer(store, now),
-        "deliveries": _deliveries_of(store, settings),
+        "deliveries": _deliveries_of(store, settings, own_key),
         "fetching": Fetcher(site_of(store, policy, settings.public_url), ehrs, now),
     }
     threads = [Thread(target=run, args=(store, one, stopping), name=name) for name, one in beside.items()]
@@ -181,9 +186,9 @@ def _work_of(store: Store, policy: Policy, settings: Settings) -> Work:
     return Together((*usual, Player(site_of(store, policy, settings.public_url, sandbox=True), now)))
 
 
-def _deliveries_of(store: Store, settings: Settings) -> Work:
+def _deliveries_of(store: Store, settings: Settings, own_key: OwnKey | None) -> Work:
     """Work of a thread of its own, so that no alert waits for a receiver that is slow to answer."""
-    ground = Ground(store, settings, now)
+    ground = Ground(store, settings, now, tokens=Tokens(_sign_with(own_key), monotonic))
     return Together((Dispatcher(ground), Keeper(ground), Carrier(ground)))
 
 

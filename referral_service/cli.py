@@ -132,7 +132,11 @@ def client() -> None:
 @click.option("--ehr-base", metavar="URL", help="The base of its FHIR server, where what it refers to can be read.")
 @click.option("--ehr-token-url", metavar="URL", help="Where this service gets its token there, if it has to log in.")
 @click.option("--ehr-client-id", help="Who this service is there.")
-@click.option("--tell", type=click.Choice(["task"]), help="How it is told of every change at its FHIR server.")
+@click.option(
+    "--tell",
+    type=click.Choice(["task", "bser", "bars"]),
+    help="How it is told of every change at its FHIR server: by the Task itself, or by message.",
+)
 @click.option("--outside-issuer", is_flag=True, help="It has no keys here; its tokens come from the issuer outside.")
 @click.option("--cds-issuer", metavar="URL", help="The iss of what it signs when it calls by CDS Hooks.")
 def client_add(jwks: BinaryIO | None, **given: Any) -> None:
@@ -141,7 +145,6 @@ def client_add(jwks: BinaryIO | None, **given: Any) -> None:
     from referral_service.web.reading import GRANTABLE
 
     with _plainly():
-        settings = from_environment(serves=False)
         settings = from_environment(serves=False)
         asked = Registration(given.pop("client_id"), jwks=jwks.read() if jwks else None, **given)
         with _store(settings) as store, store.writing() as connection:

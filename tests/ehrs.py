@@ -1,4 +1,4 @@
-"""EHRs that this service reads from: a token endpoint as strict as may be, and records behind it."""
+"""EHRs that this service reads from and tells: a token endpoint as strict as may be, and a FHIR server behind it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Ehr:
     """``records`` answers by path below the base; whatever is not there is 404. ``log_in`` is whether it asks for a
     token, ``released`` lets go of whoever hangs, ``own`` is the key that it holds the client's assertions to.
 
-    ``refusals`` tell why an assertion was not taken, ``paths`` what was asked for, with tokens and without.
+    ``refusals`` tell why an assertion was not taken, ``paths`` what was asked for, with tokens and without. ``sent`` is
+    what was taken of what was sent there; ``answer`` answers to that.
     """
 
     records: dict[str, Handler] = field(default_factory=dict)
@@ -49,7 +50,10 @@ class Ehr:
     paths: list[str] = field(default_factory=list)
     scopes: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
-    tokens: set[str] = field(default_factory=set)
+    tokens: dict[str, str] = field(default_factory=dict)
+    sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    answer: Handler | None = None
     used: set[str] = field(default_factory=set)
     released: Event = field(default_factory=Event)
     always: Handler | None = None
@@ -89,8 +93,16 @@ class Ehr:
         class Answering(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 ehr.paths.append(f"POST {self.path}")
-                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                (ehr.at_token or ehr.always or ehr.answer_to(self, form))(self)
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path == "/oauth/token":
+                    (ehr.at_token or ehr.always or ehr.answer_to(self, parse_qs(body.decode())))(self)
+                else:
+                    (ehr.always or ehr.taking(self, body))(self)
+
+            def do_PUT(self) -> None:
+                ehr.paths.append(f"PUT {self.path}")
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                (ehr.always or ehr.taking(self, body))(self)
 
             def do_GET(self) -> None:
                 ehr.paths.append(f"GET {self.path}")
@@ -120,6 +132,18 @@ class Ehr:
             return status(401)
         return self.records.get(request.path.removeprefix("/r4/fhir/"), status(404))
 
+    def taking(self, request: BaseHTTPRequestHandler, body: bytes) -> Handler:
+        """A Task or a message, by whoever was granted to bring it."""
+        self.headers.append(dict(request.headers))
+        held = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.log_in and held not in self.tokens:
+            return status(401)
+        needed = {"PUT": "system/Task.", "POST": "system/MessageHeader."}[request.command or ""]
+        if self.log_in and needed not in self.tokens[held]:
+            return status(403)
+        self.sent.append((request.path.removeprefix("/r4/fhir/"), json.loads(body)))
+        return self.answer or status(204)
+
     def answer_to(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> Handler:
         """https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html#signature-verification"""
         try:
@@ -128,10 +152,10 @@ class Ehr:
             self.refusals.append(repr(problem))
             return status(400, b'{"error": "invalid_client"}', **{"Content-Type": "application/json"})
         self.scopes.append(form["scope"][0])
-        if not self.knows_smart_2 and ".read" not in form["scope"][0]:
+        if not self.knows_smart_2 and not form["scope"][0].endswith((".read", ".write")):
             return status(400, b'{"error": "invalid_scope"}', **{"Content-Type": "application/json"})
         token = uuid4().hex
-        self.tokens.add(token)
+        self.tokens[token] = form["scope"][0]
         said = {"access_token": token, "token_type": "bearer", "expires_in": self.seconds, "scope": form["scope"][0]}
         return status(200, json.dumps(said).encode(), **{"Content-Type": "application/json"})
 

@@ -21,7 +21,7 @@ from referral_service.worklist import Role
 from referral_service.worklist.actors import machine
 
 CLIENT_ROLES = (Role.PLACER, Role.FILLER)
-TELLING = ("task",)
+TELLING = ("task", "bser", "bars")
 """The ways in which a client can be told at its own FHIR server."""
 
 MAX_KEY_SET = 64 * 1024

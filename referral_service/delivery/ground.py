@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import random
+from time import monotonic
 from typing import Any
 
 from referral_service.access.scopes import Need, Scopes, parse_scopes
 from referral_service.access.tokens import system
+from referral_service.ehr.known import Ehr
+from referral_service.ehr.tokens import Scopes as Wanted
+from referral_service.ehr.tokens import Tokens
 from referral_service.fhir.conformance.table import resource_types
 from referral_service.settings import Settings
 from referral_service.store.engine import Store
@@ -20,20 +24,15 @@ Row = Mapping[str, Any]
 FHIR_JSON = "application/fhir+json"
 
 
-def no_authorization(_: Row) -> dict[str, str]:
-    """What goes along to the FHIR server of a client that has registered no way of authorization."""
-    return {}
-
-
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """``chance`` gives the jitter of pauses, in [0, 1); ``authorization`` the headers that open a client's server."""
+    """``chance`` gives the jitter of pauses, in [0, 1); ``tokens`` are those that open the servers of clients."""
 
     store: Store
     settings: Settings
     clock: Clock
     chance: Callable[[], float] = random
-    authorization: Callable[[Row], dict[str, str]] = no_authorization
+    tokens: Tokens = field(default_factory=lambda: Tokens(None, monotonic))
 
     @property
     def base(self) -> str:
@@ -59,10 +58,20 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One request to a receiver. ``registered`` are the origins that it may go to, ``seconds`` how long it may take.
+class Login:
+    """Where this service logs in before it sends, if anything is registered for that, and what it asks for there."""
 
-    ``client`` is set when that client's server asks for authorization.
+    ehr: Ehr
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One request to a receiver. ``registered`` are the origins that it may go to, ``seconds`` how long it may take,
+    with the log-in.
+
+    ``is_message`` tells that its answer may be a message, which can say that it failed whatever its status is;
+    ``taken_too`` are statuses beside 2xx that tell that the receiver has it.
     """
 
     method: str
@@ -71,7 +80,9 @@ class Letter:
     registered: frozenset[str]
     seconds: float
     headers: Mapping[str, str] = field(default_factory=dict)
-    client: Row | None = None
+    login: Login | None = None
+    is_message: bool = False
+    taken_too: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

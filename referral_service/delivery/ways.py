@@ -13,7 +13,11 @@ from referral_service.store.engine import Connection
 Prepare = Callable[[Connection, Row, Ground], Letter | NotNow | Never]
 """From a delivery: what is sent, or why nothing is. Reads the database; sends nothing itself."""
 
-WAYS: Mapping[str, Prepare] = {"task": direct.prepare_task}
+WAYS: Mapping[str, Prepare] = {
+    "task": direct.prepare_task,
+    "bser": direct.prepare_bser,
+    "bars": direct.prepare_bars,
+}
 """How a client can be told directly: what ``client add --tell`` takes."""
 
 assert WAYS.keys() == set(TELLING)

@@ -15,7 +15,7 @@ from typing import Any
 from referral_service.addresses import origin
 from referral_service.ehr.faults import NotFetched
 from referral_service.ehr.known import Ehr, Wanted
-from referral_service.ehr.tokens import Sign, Tokens, rest_of
+from referral_service.ehr.tokens import Sign, Tokens, rest_of, scopes
 from referral_service.ehr.turnstile import Turnstile
 from referral_service.fhir.parse import parse
 from referral_service.fhir.records import EVIDENCE
@@ -33,6 +33,8 @@ AT_ONCE = 2
 LATER = Limits(connect=3.0, read=10.0, whole=30.0, max_bytes=1024 * 1024)
 TYPES = EVIDENCE - {"Composition"} | {"Patient"}
 """What is read, and asked for when this service logs in."""
+
+_SCOPES = scopes(dict.fromkeys(TYPES, "r"))
 
 _JSON = ("application/fhir+json", "application/json")
 
@@ -61,7 +63,7 @@ class Ehrs:
 
     def __init__(self, private: frozenset[str], sign: Sign | None, clock: Clock = time.monotonic) -> None:
         self._private = private
-        self._tokens = Tokens(sign, TYPES, clock)
+        self._tokens = Tokens(sign, clock)
         self._clock = clock
         self._lock = Lock()
         self._turnstiles: dict[tuple[str, str], Turnstile] = {}
@@ -123,11 +125,12 @@ class Ehrs:
     def _read(self, ehr: Ehr, wanted: Wanted, left: Callable[[], float]) -> bytes:
         outbound = Outbound(_origins(ehr.base, ehr.token_url), LATER, private=self._private)
         try:
-            token = self._tokens.of(ehr, outbound, left)
+            token = self._tokens.of(ehr, _SCOPES, outbound, left)
             reply = _get(outbound, ehr.address(wanted), token, left)
             if reply.status == 401 and token is not None:
-                self._tokens.drop(ehr, token)
-                reply = _get(outbound, ehr.address(wanted), self._tokens.of(ehr, outbound, left), left)
+                self._tokens.drop(ehr, _SCOPES, token)
+                token = self._tokens.of(ehr, _SCOPES, outbound, left)
+                reply = _get(outbound, ehr.address(wanted), token, left)
         except OutboundError as problem:
             raise NotFetched(problem.kind) from problem
         except NotAllowed as problem:

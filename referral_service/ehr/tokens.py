@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from threading import Lock
 from typing import Any
@@ -26,45 +26,57 @@ KEPT_SECONDS = 60.0
 EARLIER_SECONDS = 30.0
 """How long before its end a token is no longer used."""
 
+Scopes = tuple[str, ...]
+"""What is asked for, in each way of writing it, the first one first."""
+
+_SMART_1 = {"r": "read", "c": "write", "u": "write"}
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]{1,16384}=*", re.ASCII)
+
+
+def scopes(rights: Mapping[str, str]) -> Scopes:
+    """One right for each type (``r``, ``c`` or ``u``) as SMART 2 writes it, and as SMART 1 did."""
+    in_order = sorted(rights.items())
+    second = " ".join(f"system/{kind}.{right}" for kind, right in in_order)
+    return second, " ".join(f"system/{kind}.{_SMART_1[right]}" for kind, right in in_order)
 
 
 class Tokens:
     """The tokens of one process, in memory only. ``clock`` is monotonic, in seconds."""
 
-    def __init__(self, sign: Sign | None, types: Iterable[str], clock: Callable[[], float]) -> None:
+    def __init__(self, sign: Sign | None, clock: Callable[[], float]) -> None:
         self._sign = sign
-        self._scopes = [" ".join(f"system/{kind}.{right}" for kind in sorted(types)) for right in ("r", "read")]
         self._clock = clock
         self._lock = Lock()
-        self._held: dict[Ehr, tuple[str, float]] = {}
+        self._held: dict[tuple[Ehr, Scopes], tuple[str, float]] = {}
 
-    def of(self, ehr: Ehr, outbound: Outbound, left: Callable[[], float]) -> str | None:
+    def of(self, ehr: Ehr, wanted: Scopes, outbound: Outbound, left: Callable[[], float]) -> str | None:
         """The token for an EHR, None where nobody has to log in. Raises :class:`NotFetched` or what outbound raises."""
         if ehr.token_url is None:
             return None
         with self._lock:
-            token, until = self._held.get(ehr, ("", float("-inf")))
+            token, until = self._held.get((ehr, wanted), ("", float("-inf")))
         if self._clock() < until:
             return token
         asked_at = self._clock()
-        token, seconds = self._ask(ehr, ehr.token_url, outbound, left)
+        token, seconds = self._ask(ehr, ehr.token_url, wanted, outbound, left)
         with self._lock:
-            self._held[ehr] = (token, asked_at + max(seconds - EARLIER_SECONDS, seconds / 2))
+            self._held[ehr, wanted] = (token, asked_at + max(seconds - EARLIER_SECONDS, seconds / 2))
         return token
 
-    def drop(self, ehr: Ehr, token: str) -> None:
+    def drop(self, ehr: Ehr, wanted: Scopes, token: str) -> None:
         """It is no longer good, whatever was said of it."""
         with self._lock:
-            if self._held.get(ehr, ("",))[0] == token:
-                del self._held[ehr]
+            if self._held.get((ehr, wanted), ("",))[0] == token:
+                del self._held[ehr, wanted]
 
-    def _ask(self, ehr: Ehr, token_url: str, outbound: Outbound, left: Callable[[], float]) -> tuple[str, float]:
-        """By the scopes of SMART 2, and by those of SMART 1 where these are not known."""
+    def _ask(
+        self, ehr: Ehr, token_url: str, wanted: Scopes, outbound: Outbound, left: Callable[[], float]
+    ) -> tuple[str, float]:
+        """By the first way of writing what is wanted, and by the next where that one is not known."""
         if self._sign is None or ehr.client_id is None:
             raise NotFetched("no-key")
-        for scope in self._scopes:
+        for scope in wanted:
             form = {
                 "grant_type": "client_credentials",
                 "scope": scope,

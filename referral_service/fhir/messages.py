@@ -40,7 +40,8 @@ class Act(StrEnum):
 class Asked:
     """What an answer repeats of the message that it answers; all None when none could be read.
 
-    ``id`` is by what the answer names the message, ``key`` by what the same message is recognised when it comes again.
+    ``id`` is by what the answer names the message, ``key`` by what the same message is recognised when it comes again,
+    ``bundle`` the id of the whole, by which BaRS names it.
     """
 
     event: Resource | None = None
@@ -48,11 +49,21 @@ class Asked:
     key: str | None = None
     endpoint: str | None = None
     name: str | None = None
+    bundle: str | None = None
 
 
 def requests() -> list[Resource]:
     """The MessageDefinitions of what is taken."""
-    return [one for one in package.definitions()["MessageDefinition"].values() if one["category"] == "consequence"]
+    return _of_category("consequence")
+
+
+def notifications() -> list[Resource]:
+    """The MessageDefinitions of what is sent to those who are told by message."""
+    return _of_category("notification")
+
+
+def _of_category(category: str) -> list[Resource]:
+    return [one for one in package.definitions()["MessageDefinition"].values() if one["category"] == category]
 
 
 def events() -> list[str]:
@@ -113,7 +124,17 @@ def asked_by(envelope: Envelope) -> Asked:
         key=_key(header, identifier),
         endpoint=header["source"].get("endpoint"),
         name=header["source"].get("name"),
+        bundle=bundle["id"] if _ID.fullmatch(bundle.get("id", "")) else None,
     )
+
+
+def response_code(answer: Any) -> str | None:
+    """What an answer says became of a message (``ok``, ``transient-error``, ``fatal-error``); None when it is none."""
+    try:
+        code = answer["entry"][0]["resource"]["response"]["code"]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return code if isinstance(code, str) and answer.get("type") == "message" else None
 
 
 def _event(header: Resource) -> Resource | None:

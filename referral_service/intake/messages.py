@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from referral_service.fhir.bundle import Entry, Envelope, Resource
+from referral_service.fhir.conformance import check
 from referral_service.fhir.messages import Act, Asked, act_of, asked_by, events, is_taken, unknown_reasons
+from referral_service.fhir.parse import parse
 from referral_service.intake.reading import Reading
 from referral_service.intake.refusals import no_referral
-from referral_service.issues import FaultKind, Issue, error, information, warning
+from referral_service.issues import FaultKind, Issue, error, errors_of, information, warning
 
 _HEADER = "Bundle.entry[0].resource"
 
@@ -55,6 +58,17 @@ def asked(reading: Reading) -> Asked:
     if envelope is None or envelope.bundle_type != "message" or _sound_header(reading, envelope) is None:
         return Asked()
     return asked_by(envelope)
+
+
+def asked_before(body: bytes) -> Asked:
+    """The same of a text received some time ago, of which only the header is looked at again."""
+    payload: Any = parse(body).value
+    entries = payload.get("entry") if isinstance(payload, dict) and payload.get("type") == "message" else None
+    first = entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
+    header = first.get("resource")
+    if not isinstance(header, dict) or header.get("resourceType") != "MessageHeader" or errors_of(check(header)):
+        return Asked()
+    return asked_by(Envelope({**payload, "entry": [first]}))
 
 
 def update_of_unknown(entry: Entry) -> Issue:

@@ -102,6 +102,24 @@ def content_of(connection: Connection, kind: str, identity: str, version: int) -
     return row, str(connection.execute(query).scalar_one())
 
 
+def referral_at(connection: Connection, referral_id: str, at: str) -> str:
+    """The text of a referral as it stood at an instant; once it was entered in error, as it stands now."""
+    request, history = tables.service_request, tables.history
+    row = connection.execute(select(request).where(request.c.id == referral_id)).mappings().one()
+    if row["last_updated"] <= at or row["status"] == "entered-in-error":
+        return str(row["content"])
+    mine = (history.c.id == referral_id, history.c.last_updated <= at)
+    query = select(history.c.content).where(*mine).order_by(history.c.version.desc()).limit(1)
+    return str(connection.execute(query).scalar() or row["content"])
+
+
+def first_request(connection: Connection, referral_id: str) -> bytes:
+    """The text in which a referral came."""
+    row, received = tables.ledger, tables.received
+    query = select(received.c.body).join(row, row.c.received_id == received.c.id)
+    return bytes(connection.execute(query.where(row.c.referral_id == referral_id)).scalar() or b"")
+
+
 def queue_of(connection: Connection, referral_id: str) -> str:
     """The queue in which a referral stands now."""
     query = select(tables.task.c.queue).where(tables.task.c.referral_id == referral_id)

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
-from referral_service.fhir.messages import requests
+from referral_service.fhir.messages import notifications, requests
 from referral_service.fhir.package import KINDS
 from referral_service.fhir.search import INCLUDES, PARAMETERS, REVINCLUDES, Parameter
 from referral_service.fhir.subscription import BACKPORT, PROFILE, TOPICS
@@ -74,9 +74,12 @@ def _statement(base: str, package: str, token: str | None, is_sandbox: bool) -> 
 
 def _messaging(base: str) -> dict[str, Any]:
     transport = {"system": "http://terminology.hl7.org/CodeSystem/message-transport", "code": "http"}
+    modes = {"receiver": requests(), "sender": notifications()}
     return {
         "endpoint": [{"protocol": transport, "address": f"{base}/$process-message"}],
-        "supportedMessage": [{"mode": "receiver", "definition": one["url"]} for one in requests()],
+        "supportedMessage": [
+            {"mode": mode, "definition": one["url"]} for mode, listed in modes.items() for one in listed
+        ],
     }
 
 

@@ -305,19 +305,6 @@ def test_a_sender_is_told_by_a_task_at_its_own_server(world: World) -> None:
     assert world.states() == ["delivered", "delivered"]
 
 
-def test_what_opens_the_door_of_a_sender_goes_along(world: World) -> None:
-    north = world.register("north", ehr_base=f"{world.hook.origin}/r4", tell="task")
-    task_of(north)
-
-    def token(client: Any) -> dict[str, str]:
-        return {"Authorization": f"Bearer for-{client['id']}"}
-
-    ground = Ground(world.site.store, world.settings, world.clock, authorization=token)
-    assert Dispatcher(ground).step()
-    assert Carrier(ground).step()
-    assert [call.headers["Authorization"] for call in world.hook.calls] == ["Bearer for-north"]
-
-
 def test_a_sender_is_told_of_another_hands_changes_and_of_no_other_senders(world: World) -> None:
     north = world.register("north", ehr_base=f"{world.hook.origin}/north", tell="task")
     south = world.register("south", ehr_base=f"{world.hook.origin}/south", tell="task")

@@ -12,6 +12,7 @@ from referral_service.delivery.carrying import Carrier
 from referral_service.delivery.dispatching import Dispatcher
 from referral_service.delivery.ground import Ground
 from referral_service.delivery.subscribers import Keeper
+from referral_service.ehr.tokens import Tokens
 from referral_service.intake import Site
 from referral_service.settings import Settings
 from referral_service.store import tables
@@ -52,6 +53,8 @@ class World:
 
     site: Site
     hook: Receiver = field(default_factory=Receiver)
+    tokens: Tokens = field(default_factory=lambda: Tokens(None, lambda: 0.0))
+    listed: frozenset[str] = frozenset()
     at: datetime = field(default_factory=lambda: now().replace(microsecond=0) + MINUTE)
     doors: Doors = field(init=False)
 
@@ -61,12 +64,12 @@ class World:
 
     @property
     def settings(self) -> Settings:
-        outbound = frozenset({self.hook.origin})
+        outbound = frozenset({self.hook.origin}) | self.listed
         return Settings("", None, "127.0.0.1", 8080, PUBLIC_URL, "smart", demo=False, outbound=outbound)
 
     @property
     def ground(self) -> Ground:
-        return Ground(self.site.store, self.settings, self.clock, chance=lambda: 1.0)
+        return Ground(self.site.store, self.settings, self.clock, chance=lambda: 1.0, tokens=self.tokens)
 
     def clock(self) -> datetime:
         return self.at

@@ -484,8 +484,10 @@ def test_message_definitions_say_what_payload_is_wanted(caller: Caller) -> None:
     found = caller.read("MessageDefinition?context=2000099999")["entry"]
     assert [one["resource"]["id"] for one in found] == ["bars-servicerequest-request", "bser-referral"]
     listed = caller.read("metadata")
+    told = ["bars-servicerequest-response", "bser-referral-status"]
+    modes = {"receiver": [one["resource"]["id"] for one in found], "sender": told}
     assert listed["messaging"][0]["supportedMessage"] == [
-        {"mode": "receiver", "definition": f"{OWN}/MessageDefinition/{one['resource']['id']}"} for one in found
+        {"mode": mode, "definition": f"{OWN}/MessageDefinition/{one}"} for mode, ids in modes.items() for one in ids
     ]
     assert listed["rest"][0]["operation"] == [
         {

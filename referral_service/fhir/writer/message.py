@@ -33,13 +33,13 @@ class Programme(StrEnum):
 class Told:
     """One message that tells of a change. ``id`` is a UUID that stays the same however often it is sent, ``at`` the
     instant of the change; ``base`` is where our resources are read, ``answers`` what the first message went by (its
-    MessageHeader.id, for BaRS its Bundle.id), ``endpoint`` and ``name`` are the receiver's.
+    MessageHeader.id, for BaRS its Bundle.id), None where there was none; ``endpoint`` and ``name`` are the receiver's.
     """
 
     id: str
     at: str
     base: str
-    answers: str
+    answers: str | None
     endpoint: str
     name: str | None = None
 
@@ -77,7 +77,9 @@ def message_of_change(programme: Programme, told: Told, task: Resource, referral
     both = {one["resourceType"]: one for one in (told_task, referral)}
     in_order = [both[focus["code"]] for focus in definition["focus"]]
     names = [f"{one['resourceType']}/{one['id']}" for one in in_order]
-    more: Resource = {"response": {"identifier": told.answers, "code": "ok"}, "definition": definition["url"]}
+    more: Resource = {"definition": definition["url"]}
+    if told.answers is not None:  # only what answers a message has a response: R4, MessageHeader.response
+        more["response"] = {"identifier": told.answers, "code": "ok"}
     if programme is Programme.BARS:
         reason = {"system": "https://fhir.nhs.uk/CodeSystem/message-reason-bars", "code": "update"}
         more["reason"] = {"coding": [reason]}

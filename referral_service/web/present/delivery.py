@@ -11,13 +11,32 @@ from referral_service.web.present import words
 from referral_service.web.present.words import Moment, Now
 
 Row = Mapping[str, Any]
-_WAYS = {SUBSCRIPTION: "by a Subscription", "task": "as a Task at its server"}
+_WAYS = {
+    SUBSCRIPTION: "by a Subscription",
+    "task": "as a Task at its server",
+    "bser": "by a message of BSeR",
+    "bars": "by a message of BaRS",
+}
 _FAULTS = {
     "timeout": "it did not answer in time",
     "connection": "it could not be reached",
     "tls": "its certificate is not trusted",
     "not-allowed": "its address is not registered any more",
     "not-active": "its Subscription did not become active",
+    "too-large": "its answer was too large",
+    "transient-error": "it answered that it cannot take the message now",
+    "fatal-error": "it answered that it cannot take the message",
+}
+_LOGIN_FAULTS = {
+    "failed": "it was refused",
+    "no-key": "this service has no key for that",
+    "server-error": "the server for that has failed",
+    "throttled": "it asked to be left alone for a while",
+    "timeout": "there was no answer in time",
+    "connection": "the server for that could not be reached",
+    "tls": "the certificate there is not trusted",
+    "not-allowed": "the address for that may not be called from here",
+    "too-large": "the answer was too large",
 }
 
 
@@ -76,6 +95,9 @@ def _said(row: Row, state: str) -> str:
 
 def _fault(row: Row) -> str:
     fault = str(row["fault"])
+    if fault.startswith("login-"):
+        why = fault.removeprefix("login-")
+        return f"this service could not log in there: {_LOGIN_FAULTS.get(why, why)}"
     return _FAULTS.get(fault, f"it answered {fault.removeprefix('http-')}" if fault.startswith("http-") else fault)
 
 
