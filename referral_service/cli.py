@@ -142,7 +142,6 @@ def client_add(jwks: BinaryIO | None, **given: Any) -> None:
 
     with _plainly():
         settings = from_environment(serves=False)
-        settings = from_environment(serves=False)
         asked = Registration(given.pop("client_id"), jwks=jwks.read() if jwks else None, **given)
         with _store(settings) as store, store.writing() as connection:
             register(connection, asked, GRANTABLE, datetime.now(UTC), settings.outbound)
