@@ -73,6 +73,27 @@ def test_the_steps_lead_from_discovery_to_a_card_and_what_was_made_of_it(server:
 
 
 @NO_CURL
+def test_the_steps_lead_from_a_preview_to_what_became_of_all_that_was_sent(tmp_path: Path) -> None:
+    server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path)
+    server.start()
+    try:
+        asked, sent, again, together, withdrawn, rejected, tasks, receipts = run("sending.md", server, tmp_path)
+    finally:
+        server.stop()
+    assert json.loads(asked)["parameter"][0] == {"name": "disposition", "valueCode": "routed"}
+    assert (sent.split()[1], again, withdrawn, rejected.split()[0]) == ("201", "200\n", "200\n", "422")
+    assert [one["response"]["status"] for one in json.loads(together)["entry"]] == ["201 Created"] * 3
+    [receipt] = json.loads(rejected.partition("\n")[2])["parameter"]
+    assert {"name": "disposition", "valueCode": "rejected"} in receipt["part"]
+    found = [one["resource"] for one in json.loads(tasks)["entry"] if one["search"]["mode"] == "match"]
+    assert sorted((task["status"], task["owner"]["reference"]) for task in found) == [
+        ("cancelled", "HealthcareService/adult-movement-disorders"),
+        ("requested", "HealthcareService/pediatric-neuromotor"),
+    ]
+    assert receipts == "monday-1 routed Task\nmonday-2 routed Task\nmonday-3 rejected -\n"
+
+
+@NO_CURL
 def test_the_steps_lead_from_a_file_to_the_page_of_its_referral(tmp_path: Path) -> None:
     server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path)
     server.start()
