@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,10 +102,14 @@ def test_the_list_names_every_client_its_keys_and_whether_it_may_call(command: C
     command("add", *FILLER)
     assert command("revoke", "movement-lab").output == "movement-lab is revoked.\n"
     head, first, second = command("list").output.splitlines()
-    assert head.split() == ["id", "name", "roles", "queues", "scopes", "keys", "state"]
-    assert "kid a, b" in first
-    assert "since 20" in first
+    assert head.split() == ["id", "name", "roles", "queues", "scopes", "keys", "besides", "state"]
+    assert re.search(r"kid a, b +- +since 20", first)
     assert "https://lab.example/jwks.json" in second
+    assert (
+        "bars, placer-system https://lab.example/orders, cds-issuer https://lab.example/hooks, "
+        "ehr-base https://lab.example/fhir, ehr-token-url https://login.lab.example/token, ehr-client-id referrals, "
+        "tell task, callback https://lab.example:443, callback https://hooks.lab.example:8443"
+    ) in second
     assert "revoked 20" in second
 
 
