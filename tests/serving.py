@@ -84,7 +84,7 @@ class Server:
 
 
 def command(server: Server, *words: str) -> str:
-    environment = {**os.environ, **SMART, "REFERRAL_DATABASE_URL": server.database_url}
+    environment = {**os.environ, **SMART, **server.settings, "REFERRAL_DATABASE_URL": server.database_url}
     ran = subprocess.run(
         [sys.executable, "-m", "referral_service.cli", *words],
         env=environment,
@@ -96,11 +96,19 @@ def command(server: Server, *words: str) -> str:
     return ran.stdout
 
 
-def registered(server: Server, folder: Path, key: RSAKey | ECKey | None = None) -> System:
-    """A system that an operator has registered by command line, beside the running server."""
-    system = System(key=key or rsa_key("a"), audience=f"{server.base}/auth/token")
-    (folder / "jwks.json").write_text(key_set(public(system.key)), "utf-8")
-    scopes = ("--scope", "system/ServiceRequest.crs system/Task.rs")
-    given = ("--id", "ehr-a", "--name", "Clinic A", "--role", "placer", *scopes)
-    assert command(server, "client", "add", *given, "--jwks", str(folder / "jwks.json")) == "ehr-a is registered.\n"
+def registered(
+    server: Server,
+    folder: Path,
+    key: RSAKey | ECKey | None = None,
+    *more: str,
+    identity: str = "ehr-a",
+    scopes: str = "system/ServiceRequest.crs system/Task.rs",
+) -> System:
+    """A system that an operator has registered by command line, beside the running server; a placer if nothing else."""
+    system = System(identity, key or rsa_key("a"), f"{server.base}/auth/token")
+    keys = folder / f"{identity}.jwks.json"
+    keys.write_text(key_set(public(system.key)), "utf-8")
+    role = () if "--role" in more else ("--role", "placer")
+    given = ("--id", identity, "--name", f"Clinic {identity}", *role, "--scope", scopes, "--jwks", str(keys), *more)
+    assert command(server, "client", "add", *given) == f"{identity} is registered.\n"
     return system

@@ -73,6 +73,46 @@ def test_the_steps_lead_from_discovery_to_a_card_and_what_was_made_of_it(server:
 
 
 @NO_CURL
+def test_the_steps_lead_from_a_preview_to_what_became_of_all_that_was_sent(tmp_path: Path) -> None:
+    server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path)
+    server.start()
+    try:
+        asked, sent, again, together, withdrawn, rejected, tasks, receipts = run("sending.md", server, tmp_path)
+    finally:
+        server.stop()
+    assert json.loads(asked)["parameter"][0] == {"name": "disposition", "valueCode": "routed"}
+    assert (sent.split()[1], again, withdrawn, rejected.split()[0]) == ("201", "200\n", "200\n", "422")
+    assert [one["response"]["status"] for one in json.loads(together)["entry"]] == ["201 Created"] * 3
+    [receipt] = json.loads(rejected.partition("\n")[2])["parameter"]
+    assert {"name": "disposition", "valueCode": "rejected"} in receipt["part"]
+    found = [one["resource"] for one in json.loads(tasks)["entry"] if one["search"]["mode"] == "match"]
+    assert sorted((task["status"], task["owner"]["reference"]) for task in found) == [
+        ("cancelled", "HealthcareService/adult-movement-disorders"),
+        ("requested", "HealthcareService/pediatric-neuromotor"),
+    ]
+    assert receipts == "monday-1 routed Task\nmonday-2 routed Task\nmonday-3 rejected -\n"
+
+
+@NO_CURL
+def test_the_steps_lead_a_clinic_from_what_waits_to_a_question_and_a_report(tmp_path: Path) -> None:
+    server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path)
+    server.start()
+    try:
+        sent, waiting, actions, accepted, held, ended = run("tasks.md", server, tmp_path)
+        one, other = waiting.split()
+        question = server.get(f"/fhir/Task/{other}").json()["statusReason"]["text"]
+    finally:
+        server.stop()
+    assert (sent, accepted, held) == ("201\n201\n", "200\n", "200\n")
+    assert '"valueCode":"accept"' in actions
+    assert question == "Which medicines does the patient take?"
+    booked, _, report = ended.partition("\n")
+    task = json.loads(report)
+    assert (booked, task["id"], task["status"]) == ("200", one, "completed")
+    assert task["output"][0]["valueString"] == "Treated with botulinum toxin."
+
+
+@NO_CURL
 def test_the_steps_lead_from_a_file_to_the_page_of_its_referral(tmp_path: Path) -> None:
     server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path)
     server.start()
@@ -99,3 +139,26 @@ def test_the_steps_play_a_rejection_and_a_fault_in_a_sandbox(tmp_path: Path) -> 
         assert tried.split() == ["503", "201"]
     finally:
         server.stop()
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    readme = (DOCS.parent / "README.md").read_text("utf-8").split("## Doors")[1].split("##")[0]
+    assert sorted(re.findall(r"\| \[docs/(\w[\w-]*\.md)\]\(docs/\1\) \|", readme)) == sorted(
+        page.name for page in DOCS.glob("*.md")
+    )
+
+
+def test_every_link_of_a_page_leads_somewhere() -> None:
+    pages = {page.name: page.read_text("utf-8") for page in DOCS.glob("*.md")}
+    links = [(name, *link) for name, text in pages.items() for link in re.findall(r"\]\(([\w./-]+)?(#[\w-]+)?\)", text)]
+    headings = {
+        (name, "#" + re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-"))
+        for name, text in pages.items()
+        for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+    lost = [
+        (name, path, anchor)
+        for name, path, anchor in links
+        if not (DOCS / path).exists() or (anchor and (path or name, anchor) not in headings)
+    ]
+    assert lost == []

@@ -217,12 +217,13 @@ def _is_https(address: str) -> bool:
 
 
 def table(clients: Iterable[systems.Row]) -> Iterator[str]:
-    """A line for each client: its id, roles, queues, scopes, where its keys are, and whether it may call."""
-    rows = [("id", "name", "roles", "queues", "scopes", "keys", "state")]
+    """A line for each client: its id, roles, queues, scopes, keys, what else it was registered with, if it may call."""
+    rows = [("id", "name", "roles", "queues", "scopes", "keys", "besides", "state")]
     for one in clients:
         keys = _keys_in_words(one)
         state = f"revoked {one['revoked_at']}" if one["revoked_at"] else f"since {one['registered_at']}"
-        rows.append((one["id"], one["name"], one["roles"], one["queues"] or "-", one["scopes"], keys, state))
+        besides = _besides(one) or "-"
+        rows.append((one["id"], one["name"], one["roles"], one["queues"] or "-", one["scopes"], keys, besides, state))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -232,3 +233,10 @@ def _keys_in_words(client: systems.Row) -> str:
     if client["jwks"] is None:
         return client["jwks_url"] or "of the issuer outside"
     return "kid " + ", ".join(key.kid for key in read_key_set(client["jwks"]))
+
+
+def _besides(client: systems.Row) -> str:
+    """What a client was registered with beyond roles, scopes and keys, by the names of the options."""
+    named = ("placer_system", "cds_issuer", "ehr_base", "ehr_token_url", "ehr_client_id", "tell")
+    given = [f"{name.replace('_', '-')} {client[name]}" for name in named if client[name]]
+    return ", ".join(["bars"] * client["bars"] + given + [f"callback {one}" for one in client["callbacks"].split()])

@@ -7,6 +7,7 @@ Who asks for a token is told as OAuth has it (https://www.rfc-editor.org/rfc/rfc
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 
 from flask import Flask, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -67,11 +68,11 @@ def _harden(response: Response) -> Response:
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Permissions-Policy"] = _NO_DEVICES
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     if site().public_url.startswith("https:"):
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     response.headers.setdefault("Cache-Control", "no-store")
-    if request.method == "OPTIONS":
+    if request.method == "OPTIONS" or response.status_code == HTTPStatus.NO_CONTENT:
         response.headers.pop("Content-Type", None)
     return response
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,10 +102,14 @@ def test_the_list_names_every_client_its_keys_and_whether_it_may_call(command: C
     command("add", *FILLER)
     assert command("revoke", "movement-lab").output == "movement-lab is revoked.\n"
     head, first, second = command("list").output.splitlines()
-    assert head.split() == ["id", "name", "roles", "queues", "scopes", "keys", "state"]
-    assert "kid a, b" in first
-    assert "since 20" in first
+    assert head.split() == ["id", "name", "roles", "queues", "scopes", "keys", "besides", "state"]
+    assert re.search(r"kid a, b +- +since 20", first)
     assert "https://lab.example/jwks.json" in second
+    assert (
+        "bars, placer-system https://lab.example/orders, cds-issuer https://lab.example/hooks, "
+        "ehr-base https://lab.example/fhir, ehr-token-url https://login.lab.example/token, ehr-client-id referrals, "
+        "tell task, callback https://lab.example:443, callback https://hooks.lab.example:8443"
+    ) in second
     assert "revoked 20" in second
 
 
@@ -140,13 +145,13 @@ def test_one_that_is_there_is_not_added_and_one_that_is_not_is_not_revoked(comma
         (("--scope", ""), "a scope is missing"),
         (("--jwks-url", "https://ehr.example/jwks"), "one of these"),
         (("--outside-issuer",), "one of these"),
-        (("--callback", "http://ehr.example"), "a callback begins with https://, or its origin stands in"),
+        (("--callback", "http://ehr.example"), "a callback begins with https://, unless its origin stands in"),
         (("--callback", "https://ehr.example/hook"), "a callback is scheme, host and port only"),
-        (("--callback", "https://user@ehr.example"), "a callback is no https address"),
-        (("--ehr-base", "http://ehr.example/fhir"), "the address of its FHIR server begins with https://"),
-        (("--ehr-base", "https://ehr.example/fhir?x=1"), "the address of its FHIR server has no query"),
-        (("--ehr-base", "https://ehr.example/fhir#x"), "the address of its FHIR server is no https address"),
-        (("--tell", "task"), "a client is told by task, at the address of its FHIR server"),
+        (("--callback", "https://user@ehr.example"), "a callback is an https address with no name or password"),
+        (("--ehr-base", "http://ehr.example/fhir"), "the EHR's base begins with https://"),
+        (("--ehr-base", "https://ehr.example/fhir?x=1"), "the EHR's base has nothing behind its path"),
+        (("--ehr-base", "https://ehr.example/fhir#x"), "the EHR's base is an https address with no name or password"),
+        (("--tell", "task"), "a client is told by task or bser or bars, at its EHR's base"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_kept(

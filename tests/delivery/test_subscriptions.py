@@ -317,7 +317,8 @@ def test_one_that_is_off_or_deleted_is_told_nothing(world: World) -> None:
     world.works()
     shown = north.read(f"Subscription/{off}")
     assert north.put(f"Subscription/{off}", shown | {"status": "off"}).get_json(force=True)["status"] == "off"
-    assert north.http.open(f"/fhir/Subscription/{gone}", method="DELETE").status_code == 204
+    ended = north.http.open(f"/fhir/Subscription/{gone}", method="DELETE")
+    assert (ended.status_code, ended.data, "Content-Type" in ended.headers) == (204, b"", False)
     assert north.get(f"Subscription/{gone}").status_code == 404
     north.create(referral("N-2"))
     world.hook.calls.clear()

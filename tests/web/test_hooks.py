@@ -439,6 +439,8 @@ def test_a_page_from_elsewhere_may_call_only_where_a_token_is_asked_for(site: Si
     assert allowed(closed, SERVICE) == ["*", "*"]
     assert allowed(anybody, SERVICE) == [None, None]
     assert "Access-Control-Allow-Credentials" not in closed.options(SERVICE).headers
+    shared = [http.options(SERVICE).headers["Cross-Origin-Resource-Policy"] for http in (closed, anybody)]
+    assert shared == ["cross-origin", "same-origin"]
 
 
 def test_the_cards_hold_no_value_of_the_patient(app_client: FlaskClient) -> None:

@@ -1,9 +1,9 @@
 import { Client } from 'fhir-kit-client';
-import { assertion, tell, told } from './told.mjs';
+import { answer, assertion, told } from './told.mjs';
 
 const client = new Client({ baseUrl: `${told.base}/fhir` });
 const { tokenUrl } = await client.smartAuthMetadata();
-const answer = await fetch(tokenUrl, {
+const given = await fetch(tokenUrl, {
   method: 'POST',
   body: new URLSearchParams({
     grant_type: 'client_credentials',
@@ -12,10 +12,13 @@ const answer = await fetch(tokenUrl, {
     scope: told.scope,
   }),
 });
-client.bearerToken = (await answer.json()).access_token;
+client.bearerToken = (await given.json()).access_token;
 
-const created = await client.create({ resourceType: 'ServiceRequest', body: told.referral });
-const searchParams = { focus: `ServiceRequest/${created.id}` };
-const found = await client.search({ resourceType: 'Task', searchParams });
-const task = await client.read({ resourceType: 'Task', id: found.entry[0].resource.id });
-tell(created, found.entry.map((entry) => entry.resource), task);
+await answer({
+  create: (body) => client.create({ resourceType: body.resourceType, body }),
+  read: (resourceType, id) => client.read({ resourceType, id }),
+  find: async (resourceType, searchParams) => {
+    const found = await client.search({ resourceType, searchParams });
+    return found.entry.map((entry) => entry.resource);
+  },
+});

@@ -1,5 +1,5 @@
 import { MedplumClient } from '@medplum/core';
-import { assertion, tell, told } from './told.mjs';
+import { answer, assertion, told } from './told.mjs';
 
 const configuration = await fetch(`${told.base}/fhir/.well-known/smart-configuration`);
 const { token_endpoint: tokenUrl } = await configuration.json();
@@ -13,6 +13,8 @@ function fetchWithScope(url, options) {
 const client = new MedplumClient({ baseUrl: told.base, fhirUrlPath: 'fhir', tokenUrl, fetch: fetchWithScope });
 await client.startJwtAssertionLogin(await assertion(tokenUrl));
 
-const created = await client.createResource(told.referral);
-const found = await client.searchResources('Task', { focus: `ServiceRequest/${created.id}` });
-tell(created, found, await client.readResource('Task', found[0].id));
+await answer({
+  create: (resource) => client.createResource(resource),
+  read: (type, id) => client.readResource(type, id),
+  find: (type, parameters) => client.searchResources(type, parameters),
+});

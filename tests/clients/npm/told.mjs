@@ -1,10 +1,13 @@
-// What the test tells each client on its standard input (an argument could be seen by others on the machine), and what
-// is told back; and the one thing that neither client does for its users, the signed assertion.
+// What the test tells each client on its standard input (an argument could be seen by others on the machine), a line at
+// a time: first who it is, then what it is to do. And the one thing that neither client does for its users, the signed
+// assertion.
 
-import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { importJWK, SignJWT } from 'jose';
 
-export const told = JSON.parse(readFileSync(0, 'utf8'));
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+export const told = JSON.parse((await lines.next()).value);
 
 export async function assertion(audience) {
   const { alg, kid } = told.key;
@@ -18,6 +21,10 @@ export async function assertion(audience) {
     .sign(await importJWK(told.key, alg));
 }
 
-export function tell(created, found, task) {
-  console.log(JSON.stringify({ created, found, task }));
+// Each line is [name, ...arguments] of one of the calls; each answer is a line too.
+export async function answer(calls) {
+  for await (const line of lines) {
+    const [name, ...given] = JSON.parse(line);
+    console.log(JSON.stringify(await calls[name](...given)));
+  }
 }

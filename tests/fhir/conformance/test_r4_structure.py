@@ -83,7 +83,7 @@ def test_nested_resources_are_judged_where_they_stand(body: str, expected: list[
     ("name", "value", "expected"),
     [
         ("gender1", "female", [("Patient.gender1", "unknown-element")]),
-        ("Gender", "female", [("Patient.Gender", "unknown-element")]),
+        ("Gender", "female", [("Patient", "unknown-element")]),  # what no element can be called is not repeated
         ("_id", {"id": "x"}, [("Patient.id", "unknown-element")]),
         ("_name", [{"id": "x"}], [("Patient.name", "unknown-element")]),
         ("Anna Muster", 1, [("Patient", "unknown-element")]),
