@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler
 from threading import Thread
-from typing import Any
 
 import pytest
 
-from referral_service.delivery.carrying import Carrier
 from referral_service.delivery.dispatching import Dispatcher
 from referral_service.delivery.ground import Ground
 from referral_service.referral import Queue

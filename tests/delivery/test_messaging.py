@@ -1,4 +1,4 @@
-"""A sender is told by messages of its own programme: each is valid, says what it answers, and is one however often sent."""
+"""A sender is told by messages of its own programme: each is valid, says what it answers, and is one however often."""
 
 from __future__ import annotations
 
@@ -95,9 +95,7 @@ def test_each_change_is_a_message_of_the_senders_programme(world: World, way: st
 
 
 @pytest.mark.parametrize(("given", "named"), [({"id": "b-1"}, "b-1"), ({"id": None}, "m-1")])
-def test_bars_is_answered_by_the_id_of_its_bundle_where_that_came(
-    world: World, given: Resource, named: str
-) -> None:
+def test_bars_is_answered_by_the_id_of_its_bundle_where_that_came(world: World, given: Resource, named: str) -> None:
     north = sender(world, "bars")
     sent = message("bars") | given
     assert north.post(DOOR, {name: one for name, one in sent.items() if one is not None}).status_code == 200
