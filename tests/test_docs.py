@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from referral_service.access.registering import TELLING
+from referral_service.cli import client_add
 from tests.serving import Server
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -146,6 +148,12 @@ def test_the_readme_leads_to_every_page() -> None:
     assert sorted(re.findall(r"\| \[docs/(\w[\w-]*\.md)\]\(docs/\1\) \|", readme)) == sorted(
         page.name for page in DOCS.glob("*.md")
     )
+
+
+def test_the_page_of_systems_names_every_option_of_their_registration_and_every_way_of_telling() -> None:
+    told = (DOCS / "systems.md").read_text("utf-8")
+    options = {name for option in client_add.params for name in option.opts}
+    assert {one for one in options | {f"`{way}`" for way in TELLING} if one not in told} == set()
 
 
 def test_every_link_of_a_page_leads_somewhere() -> None:

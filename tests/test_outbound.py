@@ -121,7 +121,7 @@ def test_an_origin_that_is_not_listed_as_private_is_called_by_https_on_the_open_
     receiver: Receiver,
 ) -> None:
     plain, secure = receiver.origin, receiver.origin.replace("http:", "https:")
-    for at in (plain, secure, secure.replace("127.0.0.1", "localhost")):
+    for at in (plain, secure, secure.replace("127.0.0.1", "localhost"), "https://169.254.169.254:443"):
         with pytest.raises(NotAllowed):
             Outbound(frozenset({at}), private=frozenset()).get(f"{at}/", {})
     assert receiver.calls == []
