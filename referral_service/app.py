@@ -22,7 +22,7 @@ from referral_service.delivery.ground import Ground
 from referral_service.delivery.subscribers import Keeper
 from referral_service.ehr.reading import Ehrs
 from referral_service.ehr.tokens import Sign, Tokens
-from referral_service.fetching import Fetcher
+from referral_service.fetching import Fetcher, FileFetcher
 from referral_service.fhir.package import definitions as definitions_of_codes
 from referral_service.fhir.terminology import code_versions, vocabulary
 from referral_service.intake.later import reconsider_all
@@ -104,6 +104,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         start_thread(store, _deliveries_of(store, chosen, gate.own_key))
         start_thread(store, Sealer(store, now))
         start_thread(store, Fetcher(site, ehrs, now))
+        start_thread(store, FileFetcher(site, ehrs, now))
     return served
 
 
@@ -164,11 +165,12 @@ def work(settings: Settings, stopping: Event) -> None:
     if not policy.alerts.contacts:
         log.warning(NO_CONTACT)
     own_key = own_key_of(settings)
-    ehrs = _ehrs_of(settings, own_key)
+    ehrs, site = _ehrs_of(settings, own_key), site_of(store, policy, settings.public_url)
     beside: dict[str, Work] = {
         "sealing": Sealer(store, now),
         "deliveries": _deliveries_of(store, settings, own_key),
-        "fetching": Fetcher(site_of(store, policy, settings.public_url), ehrs, now),
+        "fetching": Fetcher(site, ehrs, now),
+        "files": FileFetcher(site, ehrs, now),
     }
     threads = [Thread(target=run, args=(store, one, stopping), name=name) for name, one in beside.items()]
     for thread in threads:

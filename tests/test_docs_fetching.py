@@ -16,15 +16,19 @@ from typing import Any
 import pytest
 import requests
 
-from referral_service.ehr.reading import AT_ONCE, DOOR_SECONDS, LATER, TYPES
+from referral_service.ehr.answers import FILE_BYTES
+from referral_service.ehr.reading import AT_ONCE, DOOR_SECONDS, FILES, LATER, TYPES
 from referral_service.ehr.turnstile import FAILURES, REST_SECONDS
+from referral_service.intake.texts import LONGEST
 from referral_service.store.fetches import KEPT_ASKING
 from tests.ehrs import CLIENT_ID, Ehr
+from tests.receivers import status
 from tests.serving import Server
 from tests.shapes import CHILD_BORN, flags, patient, referral
 from tests.systems import System, key_set, public, rsa_key
 
-TEXT = (Path(__file__).parent.parent / "docs" / "fetching.md").read_text("utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+TEXT, ATTACHMENTS = ((DOCS / name).read_text("utf-8") for name in ("fetching.md", "attachments.md"))
 STEPS = re.findall(r"<!-- step -->\n```sh\n(.*?)\n```", TEXT, re.DOTALL)
 
 
@@ -93,6 +97,14 @@ def test_the_steps_lead_to_a_referral_that_is_routed_by_what_the_ehr_says_of_its
     ehr.holds(patient(CHILD_BORN, id="78"))
     owner = _owner_once_decided(server, late.json()["id"], bearer)
     assert owner == "HealthcareService/pediatric-neuromotor"
+    ehr.records["Binary/f1"] = status(200, b"Cervical dystonia", **{"Content-Type": "text/plain"})
+    letter = {"attachment": {"contentType": "text/plain", "url": "Binary/f1"}}
+    held = {"resourceType": "DocumentReference", "id": "d", "status": "current", "content": [letter]}
+    told = referral("A-3", "", subject={"reference": "Patient/77"}, contained=[held])
+    answer = server.post("/fhir/ServiceRequest", told | {"supportingInfo": [{"reference": "#d"}]}, **bearer)
+    assert flags(answer.json()) == ["indication-undetermined"]
+    owner = _owner_once_decided(server, answer.json()["id"], bearer)
+    assert owner == "HealthcareService/pediatric-neuromotor"
 
 
 def _owner_once_decided(server: Server, identity: str, bearer: dict[str, str]) -> str:
@@ -109,4 +121,7 @@ def test_the_numbers_that_it_names_are_the_ones_in_use() -> None:
     assert (DOOR_SECONDS, AT_ONCE, FAILURES, REST_SECONDS) == (1.0, 2, 3, 30.0)
     assert (LATER.connect, LATER.read, LATER.whole, LATER.max_bytes) == (3.0, 10.0, 30.0, 1024 * 1024)
     assert KEPT_ASKING.total_seconds() == 72 * 3600
-    assert [kind for kind in TYPES if f"`{kind}`" not in TEXT and f"system/{kind}.r" not in TEXT] == []
+    limits = f"{FILES.connect:.0f} s to connect, {FILES.read:.0f} s between two pieces, {FILES.whole:.0f} s in all"
+    assert limits in ATTACHMENTS
+    assert (FILE_BYTES, LONGEST) == (20 * 1024 * 1024, 1024 * 1024)
+    assert [kind for kind in {*TYPES, "Binary"} if f"`{kind}`" not in TEXT and f"system/{kind}.r" not in TEXT] == []

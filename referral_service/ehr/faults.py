@@ -23,11 +23,19 @@ WORDS: Mapping[str, str] = {
     "wrong-resource": "it answered with another record than the one asked for, which was not taken",
     "another-patient": "the record is of another patient, and was not taken",
     "not-valid": "its answer is not valid FHIR R4, and was not taken",
+    "wrong-type": "what it answered with is no file of a type that is taken here, and was not taken",
+    "no-file": "the file is empty there",
+    "file-too-large": "the file is larger than 20 MiB, and was not taken",
     "resting": "it has failed several times in a row, and is left alone for a moment",
     "crowded": "it is being asked for other records just now",
 }
 
-FOR_GOOD = frozenset({"gone", "too-large", "wrong-resource", "another-patient", "not-valid"})
+FOR_GOOD = frozenset(
+    {
+        *("gone", "too-large", "wrong-resource", "another-patient", "not-valid"),
+        *("wrong-type", "no-file", "file-too-large"),
+    }
+)
 """Asking again by itself would bring the same."""
 
 NOT_ASKED = frozenset({"resting", "crowded"})

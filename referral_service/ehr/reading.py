@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import TypeVar
 
 from referral_service.addresses import origin
+from referral_service.ehr.answers import FILE_BYTES, File, accepting, file_in, resource_in
 from referral_service.ehr.faults import NotFetched
 from referral_service.ehr.known import Ehr, Wanted
 from referral_service.ehr.tokens import Sign, Tokens, rest_of, scopes
 from referral_service.ehr.turnstile import Turnstile
-from referral_service.fhir.parse import parse
 from referral_service.fhir.records import EVIDENCE
 from referral_service.outbound import Limits, NotAllowed, Outbound, OutboundError, Reply
 
@@ -31,12 +31,14 @@ AT_ONCE = 2
 """How many senders' requests may wait for one EHR at a time: fewer than threads that serve."""
 
 LATER = Limits(connect=3.0, read=10.0, whole=30.0, max_bytes=1024 * 1024)
+FILES = Limits(connect=3.0, read=10.0, whole=120.0, max_bytes=FILE_BYTES * 4 // 3 + 64 * 1024)
+"""A file may come in base64, with FHIR around it."""
 TYPES = EVIDENCE - {"Composition"} | {"Patient"}
-"""What is read, and asked for when this service logs in."""
+"""The records that are read. When this service logs in it asks for these, and for Binary."""
 
-_SCOPES = scopes(dict.fromkeys(TYPES, "r"))
+_SCOPES = scopes(dict.fromkeys(TYPES | {"Binary"}, "r"))
 
-_JSON = ("application/fhir+json", "application/json")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class Visit:
 class Ehrs:
     """The EHRs as one process knows them. ``private`` are the origins that may lie at private addresses or be http.
 
-    The door and the worker each have turnstiles of their own: an EHR that is too slow for the one may be quick enough
-    for the other.
+    The door, the worker and files each have turnstiles of their own: an EHR that is too slow for the one may be quick
+    enough for the other.
     """
 
     def __init__(self, private: frozenset[str], sign: Sign | None, clock: Clock = time.monotonic) -> None:
@@ -102,12 +104,19 @@ class Ehrs:
 
     def later(self, ehr: Ehr, wanted: Wanted) -> bytes:
         """One record, within :data:`LATER`. Raises :class:`NotFetched`."""
-        turnstile = self._turnstile("later", ehr)
+        return self._patiently("later", ehr, lambda: self._read(ehr, wanted, self._countdown(LATER.whole)))
+
+    def file(self, ehr: Ehr, wanted: Wanted, media_type: str) -> File:
+        """One file, within :data:`FILES`, as the ``media_type`` if it can be had. Raises :class:`NotFetched`."""
+        return self._patiently("files", ehr, lambda: self._read_file(ehr, wanted, media_type))
+
+    def _patiently(self, whose: str, ehr: Ehr, read: Callable[[], T]) -> T:
+        turnstile = self._turnstile(whose, ehr)
         if not turnstile.enter():
             raise NotFetched("resting", turnstile.seconds_to_rest())
         failure: NotFetched | None = None
         try:
-            return self._read(ehr, wanted, self._countdown(LATER.whole))
+            return read()
         except NotFetched as problem:
             failure = problem if problem.is_failure else None
             raise
@@ -123,43 +132,52 @@ class Ehrs:
         return lambda: until - time.monotonic()
 
     def _read(self, ehr: Ehr, wanted: Wanted, left: Callable[[], float]) -> bytes:
-        outbound = Outbound(_origins(ehr.base, ehr.token_url), LATER, private=self._private)
+        return _text(self._asked(ehr, wanted, "application/fhir+json", LATER, left), wanted)
+
+    def _read_file(self, ehr: Ehr, wanted: Wanted, media_type: str) -> File:
+        try:
+            reply = self._asked(ehr, wanted, accepting(media_type), FILES, self._countdown(FILES.whole))
+        except NotFetched as problem:
+            raise NotFetched("file-too-large") if problem.kind == "too-large" else problem from problem
+        _check_status(reply)
+        return file_in(reply, wanted)
+
+    def _asked(self, ehr: Ehr, wanted: Wanted, accept: str, limits: Limits, left: Callable[[], float]) -> Reply:
+        outbound = Outbound(_origins(ehr.base, ehr.token_url), limits, private=self._private)
         try:
             token = self._tokens.of(ehr, _SCOPES, outbound, left)
-            reply = _get(outbound, ehr.address(wanted), token, left)
+            reply = _get(outbound, ehr.address(wanted), accept, token, left)
             if reply.status == 401 and token is not None:
                 self._tokens.drop(ehr, _SCOPES, token)
                 token = self._tokens.of(ehr, _SCOPES, outbound, left)
-                reply = _get(outbound, ehr.address(wanted), token, left)
+                reply = _get(outbound, ehr.address(wanted), accept, token, left)
         except OutboundError as problem:
             raise NotFetched(problem.kind) from problem
         except NotAllowed as problem:
             raise NotFetched("not-allowed") from problem
-        return _text(reply, wanted)
+        return reply
 
 
 def _origins(*addresses: str | None) -> frozenset[str]:
     return frozenset(origin(one) for one in addresses if one is not None)
 
 
-def _get(outbound: Outbound, address: str, token: str | None, left: Callable[[], float]) -> Reply:
-    headers = {"Accept": "application/fhir+json"}
+def _get(outbound: Outbound, address: str, accept: str, token: str | None, left: Callable[[], float]) -> Reply:
+    headers = {"Accept": accept}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     return outbound.get(address, headers, left())
 
 
 def _text(reply: Reply, wanted: Wanted) -> bytes:
+    _check_status(reply)
+    resource_in(reply, wanted)
+    return reply.body
+
+
+def _check_status(reply: Reply) -> None:
     if reply.status != 200:
         raise NotFetched(_kind_of(reply.status), rest_of(reply) if reply.status in (429, 503) else None)
-    if reply.headers.get("content-type", "").partition(";")[0].strip().lower() not in _JSON:
-        raise NotFetched("not-fhir")
-    parsed: Any = parse(reply.body).value
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("resourceType"), str):
-        raise NotFetched("not-fhir")
-    if (parsed["resourceType"], parsed.get("id")) != (wanted.type, wanted.id):
-        raise NotFetched("wrong-resource")
-    return reply.body
 
 
 def _kind_of(status: int) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 Resource = dict[str, Any]
 """A checked resource as parsed, never changed in place."""
 
+Files = dict[tuple[int, str], Resource]
+
 _LITERAL = re.compile(
     r"(?:(?P<base>https?://.+)/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/.+)?"
 )
@@ -97,11 +99,15 @@ class Envelope:
     """One request: its entries, the referrals among them, and what its references lead to.
 
     ``put_to`` is the relative address that a bare resource was PUT to; ``path`` the FHIRPath of a Bundle that stands in
-    another.
+    another. ``files`` are Binaries that are here already and that attachments of its records lead to, by the ``id()``
+    of the record and the attachment's address.
     """
 
-    def __init__(self, payload: Resource, put_to: str | None = None, path: str = "Bundle") -> None:
+    def __init__(
+        self, payload: Resource, put_to: str | None = None, path: str = "Bundle", files: Files | None = None
+    ) -> None:
         self.payload = payload
+        self.files: Files = {} if files is None else files
         self.is_bundle = payload.get("resourceType") == "Bundle"
         self.bundle_type: str | None = payload.get("type") if self.is_bundle else None
         request = {"method": "PUT", "url": put_to} if put_to else {}

@@ -50,6 +50,12 @@ def documents_of_subject(envelope: Envelope, entry: Entry) -> list[Envelope]:
     return [one for one in envelope.documents() if one.entries and _is_of_subject(envelope, entry, one.entries[0], one)]
 
 
+def own_documents(envelope: Envelope, entry: Entry) -> list[Entry]:
+    """The DocumentReferences of the referral's own subject in the same request, those contained in it too."""
+    beside = (other for other in (*envelope.entries, *entry.contained()) if other.type == "DocumentReference")
+    return [other for other in beside if _is_of_subject(envelope, entry, other)]
+
+
 def read_patient(resource: Resource) -> PatientFacts:
     return PatientFacts(
         birth_date=resource.get("birthDate"),
@@ -102,7 +108,7 @@ def _references(
         earlier = before.get(reference.get("reference", ""))
         if target is None and earlier is not None:
             path = f"ServiceRequest.{element}[{index}].resolve()"
-            yield from facts_of_record(Envelope(earlier), Entry(path, earlier), path, place)
+            yield from facts_of_record(Envelope(earlier, files=envelope.files), Entry(path, earlier), path, place)
         elif target is None:
             yield from text_at(reference, "display", f"ServiceRequest.{element}[{index}]", place)
         elif _is_of_subject(envelope, entry, target):

@@ -2,8 +2,8 @@
 
 What was only looked for is no finding: of an Observation the value counts, and its code where the value is yes or no.
 An answer is read with its question and the groups around it: what is asked of the mother is not the patient's. The
-words of an attachment are read when they came in the request as plain text or HTML; a span then counts the code points
-of the decoded text.
+words of an attachment are read when it is plain text or HTML and came in the request, or before it; a span then counts
+the code points of the decoded text.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _SAYS_NOTHING = {
     "Observation": {"cancelled"},
 }
 """Statuses of a record that nothing came of, beside entered in error, which any type can be."""
-_READABLE = ("text/plain", "text/html")
+READABLE = ("text/plain", "text/html")
+"""The media types of attachments whose words are read."""
 
 
 def facts_of_record(envelope: Envelope, entry: Entry, path: str, place: Place) -> Iterator[Fact]:
@@ -162,11 +163,14 @@ def _document(envelope: Envelope, entry: Entry, path: str, place: Place) -> Iter
 
 
 def _attachment(envelope: Envelope, entry: Entry, attachment: Resource, path: str, place: Place) -> Iterator[Fact]:
-    """The text of an attachment, from its own data or the Binary that came along; other media types are not read."""
+    """The text of an attachment, from its own data, the Binary that came along, or one that is here already."""
     binary = envelope.resolve({"reference": attachment.get("url")}, entry)
     holder, where = attachment, path
     if "data" not in attachment and binary is not None and binary.type == "Binary":
         holder, where = binary.resource, binary.path
+    before = envelope.files.get((id(entry.resource), attachment.get("url", "")))
+    if holder is attachment and before is not None:
+        holder, where = before, f"{path}.url.resolve()"
     text = decoded(holder)
     if text is not None:
         facts = [Fact(f"{where}.data", where, place, text=text)]
@@ -176,7 +180,7 @@ def _attachment(envelope: Envelope, entry: Entry, attachment: Resource, path: st
 def decoded(attachment: Resource) -> str | None:
     """The words of an Attachment or a Binary of plain text or HTML; None when it holds none that can be read."""
     media_type, _, parameters = str(attachment.get("contentType", "")).lower().partition(";")
-    if media_type.strip() not in _READABLE or "data" not in attachment:
+    if media_type.strip() not in READABLE or "data" not in attachment:
         return None
     raw = base64.b64decode(attachment["data"])
     name = parameters.partition("charset=")[2].partition(";")[0].strip(' "')

@@ -17,7 +17,7 @@ from referral_service.intake.reading import attachment_addresses, references
 from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import names_of
 from referral_service.issues import FaultKind
-from referral_service.store import deliveries, tables
+from referral_service.store import deliveries, files, tables
 from referral_service.store.engine import Connection, Table
 from referral_service.store.leases import ring
 from referral_service.store.lookups import Known
@@ -164,6 +164,7 @@ class Draft:
         """Writes everything. Raises :class:`Overtaken` when a version that was read has been replaced meanwhile."""
         forget_tokens(connection, [change.id for change in self.replacements if change.table is not tables.task])
         add_event(self, connection)
+        self._keep_files(connection)
         insert_all(connection, self.rows)  # first of all the text received, which the others refer to
         for change in sorted(self.replacements, key=lambda one: one.id):
             kept = replace_version(
@@ -179,9 +180,20 @@ class Draft:
             state, referral_id, notice = self.taken
             taking = self.incoming.taking
             take_ledger(connection, taking.received_id, taking.position, state, referral_id, notice)
-        if self.rows.keys() & {tables.notice, tables.scene, tables.ehr_fetch}:
+        if self.rows.keys() & {tables.notice, tables.scene, tables.ehr_fetch, tables.ehr_file}:
             ring(connection)
         deliveries.note(connection, self._changes())
+
+    def _keep_files(self, connection: Connection) -> None:
+        """What was fetched for a record is seen with its new version too, as long as that names it."""
+        changed = {change.id: change for change in self.replacements if change.table is not tables.task}
+        here = {(row["owner"], row["param"], row["value"]) for row in self.rows.get(tables.token, [])}
+        for (owner, address), row in files.of_owners(connection, changed).items():
+            change, binary_id = changed[owner], row["binary_id"]
+            is_named = binary_id is not None and address in change.values.get("content", "")
+            if is_named and (owner, REFERS, binary_id) not in here:
+                here.add((owner, REFERS, binary_id))
+                self.add_tokens(change.kind, owner, {REFERS: [("", binary_id)]})
 
     def _changes(self) -> list[dict[str, Any]]:
         """The new versions of referrals and Tasks, of which others are told."""

@@ -6,6 +6,7 @@ Only what the same client sent about the same patient is looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from referral_service.fhir.bundle import Entry, Envelope, Resource, literal
@@ -15,11 +16,17 @@ from referral_service.intake.course import Course
 from referral_service.intake.deciding import Records
 from referral_service.intake.site import type_and_id
 from referral_service.intake.subject import Subject, identifier_pairs, names_of
+from referral_service.intake.texts import read_texts
 from referral_service.store import lookups
 
 
 def records_of(course: Course, entry: Entry, subject: Subject, patient: Resource | None) -> Records:
-    """What ``reasonReference`` and ``supportingInfo`` lead to outside of the request."""
+    """What ``reasonReference`` and ``supportingInfo`` lead to outside of the request, and the files of documents."""
+    records = _pointed_at(course, entry, subject, patient)
+    return replace(records, awaiting=(*records.awaiting, *read_texts(course, entry, records.found.values())))
+
+
+def _pointed_at(course: Course, entry: Entry, subject: Subject, patient: Resource | None) -> Records:
     references: dict[str, str] = {}
     awaiting: list[str] = []
     for address in outside(course.envelope, entry):

@@ -12,6 +12,7 @@ from referral_service.intake import supporting
 from referral_service.intake.changes import CANCELS
 from referral_service.intake.course import Course
 from referral_service.intake.draft import AUTHORED_ONLY, SUPPORTING
+from referral_service.intake.files import await_files
 from referral_service.intake.reading import placer_if_readable
 from referral_service.intake.replays import Before, Remembered, again, remembered
 from referral_service.intake.rows import add_key, add_ledger
@@ -86,6 +87,7 @@ def write(course: Course) -> None:
         _count_if_not_taken(course, place, ordinal)
     result = _result(course)
     _tell_auditors(course)
+    await_files(course)
     course.draft.unname(_refused_names(course))
     course.draft.add_received(result, keep_body=result != "replay", answers=remembered(course))
     if _uses_up_keys(course):

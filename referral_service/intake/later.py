@@ -7,6 +7,7 @@ miss each other; ``reconsider_all`` at start-up finds what a process that died i
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 
 import orjson
@@ -29,7 +30,7 @@ from referral_service.store.writes import Overtaken, bounded, overtaking
 from referral_service.worklist import FINAL, machine
 
 log = logging.getLogger("referral_service")
-_AWAITED = EVIDENCE | {"Patient"}
+_AWAITED = EVIDENCE | {"Patient", "Binary"}
 _TRIES = 5
 
 
@@ -42,11 +43,19 @@ def reconsider_new(site: Site, incoming: Incoming, draft: Draft) -> None:
             waiting.append(row["owner"])
         if row["type"] == "Patient" and row["param"] == "identifier":
             names.append(awaited_identifier((row["system"], row["value"])))
+    reconsider_waiting(site, incoming.client, names, incoming.request_id, incoming.at, waiting)
+
+
+def reconsider_waiting(
+    site: Site, client: str, names: Sequence[str], request_id: str, at: datetime, also: Sequence[str] = ()
+) -> None:
+    """Decides again what waits for what goes by one of ``names``, and the referrals ``also`` given by their ids."""
+    waiting = list(also)
     if names:
         with site.store.reading() as connection:
-            waiting += lookups.awaiting(connection, incoming.client, names)
+            waiting += lookups.awaiting(connection, client, names)
     for referral_id in dict.fromkeys(waiting):
-        _reconsider_or_leave(site, incoming.client, referral_id, incoming.request_id, incoming.at)
+        _reconsider_or_leave(site, client, referral_id, request_id, at)
 
 
 def reconsider_all(site: Site, at: datetime) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, exists, select, update
+from sqlalchemy import Connection, Table, exists, select, update
 
 from referral_service.store import tables
 from referral_service.store.engine import instant
@@ -58,9 +58,10 @@ def ask_again(connection: Connection, referral_id: str, at: datetime) -> int:
     return count
 
 
-def let_rest(connection: Connection, client: str, at: datetime, until: datetime) -> None:
+def let_rest(
+    connection: Connection, client: str, at: datetime, until: datetime, fetch: Table = tables.ehr_fetch
+) -> None:
     """Nothing of a client's EHR is due before ``until``, in one go, however much waits for it."""
-    fetch = tables.ehr_fetch
     theirs = (fetch.c.client == client, fetch.c.due.is_not(None))
     over = update(fetch).where(*theirs, fetch.c.until < instant(at), fetch.c.due <= instant(at))
     connection.execute(over.values(due=None, ended="given-up"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -16,15 +16,17 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, request
 
+from referral_service.content_types import SHOWN, bare, media_type
+from referral_service.fhir.attachments import attachments_of
 from referral_service.fhir.records import decoded
 from referral_service.issues import Fault, FaultKind, error
 from referral_service.referral import Queue
 from referral_service.store import attached as stored
 from referral_service.store import binaries, worklist
+from referral_service.store import files as at_ehr
 from referral_service.store.worklist import Reader, Row
 from referral_service.web.auditing import audited
 from referral_service.web.binaries import SANDBOX
-from referral_service.web.content_types import SHOWN, bare, media_type
 from referral_service.web.documents import nested
 from referral_service.web.frame import parsed
 from referral_service.web.http import actor, site
@@ -53,7 +55,8 @@ _ENDINGS = {
 class File:
     """One attachment. ``key`` tells it by its content, else by where it stands. Its bytes are ``data``, or lie apart as
     those of a Binary (``held``: its id and version); with neither it is only named, at ``address`` if anywhere.
-    ``shows`` is the media type that the bytes show; ``text`` what of it can be read."""
+    ``shows`` is the media type that the bytes show; ``text`` what of it can be read; ``fetch`` the row of a file that
+    is fetched from its sender's EHR."""
 
     key: str
     title: str
@@ -66,10 +69,15 @@ class File:
     shows: str
     address: str
     text: str
+    fetch: Row | None = None
 
     @property
     def is_here(self) -> bool:
         return self.data is not None or self.held is not None
+
+    @property
+    def is_awaited(self) -> bool:
+        return self.fetch is not None and not self.is_here
 
     @property
     def can_be_shown(self) -> bool:
@@ -94,11 +102,15 @@ def files_of(connection: Reader, row: Row) -> list[File]:
     found = parsed(worklist.records(connection, wanted))
     records = [found[key] for key in wanted if key in found]
     theirs = [one for one in records if _reference_to(one) in pointed_at or _is_of(one, row["patient_id"])]
-    held = [*theirs, *request.get("contained", [])]
-    held.sort(key=lambda one: one["resourceType"] == "Binary")  # a document that points at one names it better
+    fetches = at_ehr.of_owners(connection, [row["referral_id"], *(one["id"] for one in theirs)])
+    own = ((one, row["referral_id"]) for one in request.get("contained", []))
+    held = [*((one, one["id"]) for one in theirs), *own]
+    held.sort(key=lambda one: one[0]["resourceType"] == "Binary")  # a document that points at one names it better
     shown: dict[str, list[File]] = {}
-    for place, (record, words) in enumerate([*((one, "") for one in held), *nested(connection, row)]):
-        for position, file in enumerate(_files(connection, row["client"], record, request)):
+    inside = ((one, "", words) for one, words in nested(connection, row))
+    for place, (record, owner, words) in enumerate([*((one, owner, "") for one, owner in held), *inside]):
+        fetched = {address: one for (holder, address), one in fetches.items() if holder == owner}
+        for position, file in enumerate(_files(connection, row["client"], record, request, fetched)):
             key = file.key or f"{place}-{position}"
             shown.setdefault(key, []).append(replace(file, key=key, text=file.text or words[:LONGEST_SHOWN]))
     return [replace(same[0], title=_titles(same)) for same in shown.values()]
@@ -118,30 +130,24 @@ def _is_of(record: Resource, patient_id: str | None) -> bool:
     return not (patient_id and about.startswith("Patient/") and about != f"Patient/{patient_id}")
 
 
-def _files(connection: Reader, client: str, record: Resource, request: Resource) -> Iterator[File]:
+def _files(
+    connection: Reader, client: str, record: Resource, request: Resource, fetches: Mapping[str, Row]
+) -> Iterator[File]:
     if record.get("status") == "entered-in-error":
         return
     named = concept(record.get("type")) or str(record.get("description", "")) or concept(record.get("code"))
-    for attachment in _attachments(record):
-        binary = record if record["resourceType"] == "Binary" else _binary(connection, client, attachment, request)
+    for attachment in attachments_of(dict(record)):
+        fetch = fetches.get(attachment.get("url", ""))
+        is_one = record["resourceType"] == "Binary"
+        binary = record if is_one else _binary(connection, client, attachment, request, fetch)
         whole = {**attachment, **{name: binary[name] for name in ("data", "contentType") if name in binary}}
         title, date = str(attachment.get("title") or named), str(record.get("date", ""))
         held = _described(connection, binary)
-        yield _here(whole, title, date) if held is None else _apart(connection, binary, held, whole, title, date)
+        file = _here(whole, title, date) if held is None else _apart(connection, binary, held, whole, title, date)
+        yield replace(file, fetch=fetch)
 
 
-def _attachments(record: Resource) -> Iterable[Resource]:
-    kind = record.get("resourceType")
-    if kind == "Binary":
-        return [record]
-    if kind == "DiagnosticReport":
-        return list(record.get("presentedForm", []))
-    if kind == "Communication":
-        return [one["contentAttachment"] for one in record.get("payload", []) if "contentAttachment" in one]
-    return [one.get("attachment", {}) for one in record.get("content", [])] if kind == "DocumentReference" else []
-
-
-def _binary(connection: Reader, client: str, attachment: Resource, request: Resource) -> Resource:
+def _binary(connection: Reader, client: str, attachment: Resource, request: Resource, fetch: Row | None) -> Resource:
     """The Binary that an attachment's address leads to; empty when it leads to none that is here."""
     address = str(attachment.get("url", ""))
     if not address or "data" in attachment:
@@ -149,7 +155,8 @@ def _binary(connection: Reader, client: str, attachment: Resource, request: Reso
     if address.startswith("#"):
         own = (one for one in request.get("contained", []) if f"#{one.get('id')}" == address)
         return next((one for one in own if one["resourceType"] == "Binary"), {})
-    row = stored.binary(connection, client, address)
+    fetched = f"Binary/{fetch['binary_id']}" if fetch is not None and fetch["binary_id"] else None
+    row = stored.binary(connection, client, fetched or address)
     return dict(orjson.loads(row["content"])) if row is not None else {}
 
 

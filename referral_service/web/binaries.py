@@ -9,12 +9,12 @@ from dataclasses import replace
 import orjson
 from flask import Blueprint, Response, request
 
+from referral_service.content_types import bare, media_type
 from referral_service.fhir.parse import dump, parse
 from referral_service.intake import receive_supporting
 from referral_service.intake.site import Content
 from referral_service.issues import Fault, FaultKind, error, errors_of
 from referral_service.store import binaries
-from referral_service.web.content_types import bare, media_type
 from referral_service.web.http import (
     BINARY_BYTES,
     JSON_TYPES,

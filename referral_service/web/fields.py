@@ -10,9 +10,9 @@ from dataclasses import asdict, fields
 from flask import request
 from werkzeug.datastructures import FileStorage
 
+from referral_service.content_types import media_type
 from referral_service.fhir.writer import Attachment, Entered
 from referral_service.referral import Priority
-from referral_service.web.content_types import media_type
 from referral_service.web.forms import field
 from referral_service.web.http import site
 from referral_service.web.present.people import PATIENT_SYSTEMS

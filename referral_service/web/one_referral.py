@@ -62,6 +62,7 @@ def page(identity: str, typed: Typed | None = None, *, seen: int | None = None, 
         events = timeline.timeline(changes, at, policy, is_masked=row["referral_status"] == queue.MASKED)
         shown = _shown(connection, row, events, at)
         awaited = [] if row["closed"] else present_fetches.awaited(fetches.of_referral(connection, identity), at)
+        awaited += present_fetches.awaited_files([(one.title, one.fetch) for one in shown.get("files", [])], at)
     offered = acting.offered(allowed, row["version"], likely(row, policy), _options(row, people), typed, policy)
     return {
         **around,

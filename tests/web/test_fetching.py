@@ -15,7 +15,7 @@ from referral_service.access.gate import Gate
 from referral_service.access.keys import read_key_set
 from referral_service.app import application
 from referral_service.ehr import reading
-from referral_service.fetching import Fetcher
+from referral_service.fetching import Fetcher, FileFetcher
 from referral_service.intake import Site
 from referral_service.store import fetches
 from referral_service.worker import now
@@ -136,6 +136,66 @@ def test_a_person_who_does_not_see_the_queue_cannot_have_it_asked(
     identity = sent(doors)
     assert press(lead, identity) == 303
     assert press(browser(site, "coordinator"), identity) == 404
+
+
+def sent_with_file(doors: Doors) -> str:
+    letter = {"attachment": {"title": "Letter", "contentType": "application/pdf", "url": "Binary/f1"}}
+    held = {"resourceType": "DocumentReference", "id": "d", "status": "current", "content": [letter]}
+    body = referral(supportingInfo=[{"reference": "#d"}])
+    body["contained"].append(held)
+    answer = doors.of(placer("ehr-a")).create(body)
+    assert answer.status_code == 201
+    return str(answer.json["id"])
+
+
+def listed(lead: FlaskClient, identity: str) -> str:
+    found = re.search(r'aria-labelledby="attachments">.*?</section>', lead.get(f"/referrals/{identity}").text, re.S)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", found[0])).split()) if found else ""
+
+
+def files_work(doors: Doors, ehr: Ehr) -> None:
+    fetcher = FileFetcher(doors.site, ehrs(ehr), now)
+    while fetcher.step():
+        pass
+
+
+def test_a_file_is_awaited_until_it_comes_and_then_shown_as_one_that_was_posted(
+    doors: Doors, ehr: Ehr, lead: FlaskClient
+) -> None:
+    identity = sent_with_file(doors)
+    host = f"127.0.0.1:{ehr.port}"
+    assert shown(lead, identity) == (
+        f"Waiting for the sender\N{RIGHT SINGLE QUOTATION MARK}s EHR The file “Letter” is awaited from {host} ; not tried yet."
+        " It is asked again by itself. Try again now"
+    )
+    assert listed(lead, identity).endswith(f"Attachments Letter application/pdf Awaited from {host}")
+    ehr.records["Binary/f1"] = status(200, b"<html>Log in</html>", **{"Content-Type": "text/html"})
+    files_work(doors, ehr)
+    words = shown(lead, identity)
+    assert re.search(
+        r"; last tried .+ : what it answered with is no file of a type that is taken here, and was not taken\. "
+        r"It is not asked again by itself, for it would say the same\. Try again now$",
+        words,
+    ), words
+    ehr.records["Binary/f1"] = status(200, b"%PDF-1.7 invented", **{"Content-Type": "application/pdf"})
+    files_work(doors, ehr)
+    assert shown(lead, identity) == words
+    assert press(lead, identity) == 303
+    files_work(doors, ehr)
+    assert shown(lead, identity) == ""
+    assert listed(lead, identity).endswith("Attachments Letter application/pdf , 17 Bytes Open Letter")
+
+
+@pytest.mark.usefixtures("lead")
+def test_a_person_who_does_not_see_the_queue_cannot_have_a_file_asked_for(doors: Doors, ehr: Ehr, site: Site) -> None:
+    ehr.records["Binary/f1"] = status(410)
+    identity = sent_with_file(doors)
+    files_work(doors, ehr)
+    asked = ehr.calls
+    with_no_queue = browser(site, "auditor")
+    assert press(with_no_queue, identity) in (403, 404)
+    files_work(doors, ehr)
+    assert ehr.calls == asked
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)

@@ -14,6 +14,7 @@ from referral_service.store.tables.columns import metadata
 from referral_service.store.tables.deliveries import delivery, outbox, subscription
 from referral_service.store.tables.done import alert, correction, notice, status_change
 from referral_service.store.tables.fetches import ehr_fetch
+from referral_service.store.tables.files import ehr_file
 from referral_service.store.tables.hooks import card_feedback
 from referral_service.store.tables.kept import (
     LIST_ASSIGNEES,
@@ -52,6 +53,7 @@ __all__ = [
     "correction",
     "delivery",
     "ehr_fetch",
+    "ehr_file",
     "history",
     "ledger",
     "list_index",

@@ -25,22 +25,35 @@ class Awaited:
 
 def awaited(rows: Iterable[Row], now: Now) -> list[Awaited]:
     """The patient first; what came, or is no longer needed, is left out."""
-    waiting = [row for row in rows if row["ended"] not in ("fetched", "called-off")]
+    waiting = [row for row in rows if row["ended"] not in _OVER]
     return [_awaited(row, now) for row in sorted(waiting, key=lambda row: (row["type"] != "Patient", row["name"]))]
 
 
+def awaited_files(files: Iterable[tuple[str, Row | None]], now: Now) -> list[Awaited]:
+    """Each by its title; they are fetched for a referral that has ended too."""
+    waiting = [(title, row) for title, row in files if row is not None and row["ended"] not in _OVER]
+    return [_told(row, f"The file “{title}”", _THEN_OF_FILE, now) for title, row in waiting]
+
+
 def _awaited(row: Row, now: Now) -> Awaited:
+    what = "The patient's record" if row["type"] == "Patient" else f"A {row['type']} that the sender points at"
+    return _told(row, what, _THEN, now)
+
+
+def _told(row: Row, what: str, then: Mapping[str | None, str], now: Now) -> Awaited:
     return Awaited(
-        what="The patient's record" if row["type"] == "Patient" else f"A {row['type']} that the sender points at",
+        what=what,
         host=row["host"],
         tried=now.moment(row["tried_at"]) if row["tried_at"] else None,
         why=WORDS.get(row["fault"] or "", ""),
-        then=_THEN[row["ended"]],
+        then=then[row["ended"]],
     )
 
 
-_THEN = {
+_OVER = ("fetched", "called-off")
+_THEN: Mapping[str | None, str] = {
     None: "It is asked again by itself, and the referral decided again with what it says.",
     "refused": "It is not asked again by itself, for it would say the same.",
     "given-up": "It was asked for three days, and is not asked again by itself.",
 }
+_THEN_OF_FILE: Mapping[str | None, str] = {**_THEN, None: "It is asked again by itself."}

@@ -166,6 +166,36 @@ def upgrade() -> None:
     op.create_index(op.f("ix_delivery_referral_id"), "delivery", ["referral_id"], unique=False)
     op.create_index(op.f("ix_delivery_state_at"), "delivery", ["state", "at"], unique=False)
     op.create_table(
+        "ehr_file",
+        sa.Column("owner", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("full_url", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("due", sa.String(length=24), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("until", sa.String(length=24), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("tried_at", sa.String(length=24), nullable=True),
+        sa.Column("fault", sa.String(length=32), nullable=True),
+        sa.Column("ended", sa.String(length=16), nullable=True),
+        sa.Column("binary_id", sa.String(length=36), nullable=True),
+        sa.CheckConstraint("ended IN ('fetched', 'called-off', 'refused', 'given-up')", name=op.f("ck_ehr_file_ended")),
+        sa.PrimaryKeyConstraint("owner", "name", name=op.f("pk_ehr_file")),
+    )
+    op.create_index(op.f("ix_ehr_file_client_due"), "ehr_file", ["client", "due"], unique=False)
+    op.create_index(
+        op.f("ix_ehr_file_due"),
+        "ehr_file",
+        ["due"],
+        unique=False,
+        sqlite_where=sa.text("due IS NOT NULL"),
+        postgresql_where=sa.text("due IS NOT NULL"),
+    )
+    op.create_table(
         "history",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
 _BEGINNINGS = {
     b"%PDF-": "application/pdf",
     b"\xff\xd8\xff": "image/jpeg",
@@ -28,6 +31,26 @@ def media_type(data: bytes) -> str:
     except UnicodeDecodeError:
         return ""
     return "text/plain" if text.strip() and "\0" not in text else ""
+
+
+_CHARSET = re.compile(r";\s*charset=\"?([A-Za-z0-9_-]{1,40})\"?", re.ASCII | re.IGNORECASE)
+_UNSAID = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+
+
+def taken_as(data: bytes, stated: str, expected: str, allowed: Collection[str]) -> str | None:
+    """The media type that a file counts as which another server gave out; None when it is none of ``allowed``.
+
+    ``stated`` is what that server says, and ``expected`` what was said of it before, where the server says nothing. The
+    bytes have to show the same. Text in another encoding than UTF-8 shows nothing, and is taken at its word.
+    """
+    said = stated if bare(stated) not in _UNSAID else expected
+    shows = media_type(data)
+    kind = bare(said) or shows
+    is_text = kind == "text/plain" and shows in ("", "text/plain") and b"\0" not in data
+    if kind not in allowed or not (is_text or shows == kind):
+        return None
+    charset = _CHARSET.search(said) if is_text else None
+    return f"{kind}; charset={charset[1].lower()}" if charset else kind
 
 
 def bare(media_type: object) -> str:
