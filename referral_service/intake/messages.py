@@ -68,7 +68,10 @@ def asked_before(body: bytes) -> Asked:
     header = first.get("resource")
     if not isinstance(header, dict) or header.get("resourceType") != "MessageHeader" or errors_of(check(header)):
         return Asked()
-    return asked_by(Envelope({**payload, "entry": [first]}))
+    shapes: dict[str, type] = {"resourceType": str, "type": str, "id": str, "identifier": dict}
+    around = {name: payload[name] for name, shape in shapes.items() if isinstance(payload.get(name), shape)}
+    full_url = {"fullUrl": first["fullUrl"]} if isinstance(first.get("fullUrl"), str) else {}
+    return asked_by(Envelope({**around, "entry": [{"resource": header, **full_url}]}))
 
 
 def update_of_unknown(entry: Entry) -> Issue:
