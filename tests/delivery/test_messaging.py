@@ -1,4 +1,4 @@
-"""A sender is told by messages of its own programme: each is valid, says what it answers, and is one however often."""
+"""A sender is told by messages of its programme: each is valid, says what it answers, and is one however often sent."""
 
 from __future__ import annotations
 
