@@ -60,9 +60,10 @@ class OfNode:
 
     def __init__(self, node: str, script: Path, base: str, system: System) -> None:
         self.errors = script.with_suffix(".log")
-        self.process = subprocess.Popen(
-            [node, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors.open("wb"), text=True
-        )
+        with self.errors.open("wb") as log:
+            self.process = subprocess.Popen(
+                [node, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
         self.patience = Timer(SECONDS, self.process.kill)
         self.patience.start()
         key = system.key.as_dict(private=True, alg=system.algorithm)
