@@ -165,8 +165,8 @@ def test_a_file_is_awaited_until_it_comes_and_then_shown_as_one_that_was_posted(
     identity = sent_with_file(doors)
     host = f"127.0.0.1:{ehr.port}"
     assert shown(lead, identity) == (
-        f"Waiting for the sender\N{RIGHT SINGLE QUOTATION MARK}s EHR The file “Letter” is awaited from {host} ;"
-        " not tried yet. It is asked again by itself. Try again now"
+        "Waiting for the sender\N{RIGHT SINGLE QUOTATION MARK}s EHR"
+        f" The file “Letter” is awaited from {host} ; not tried yet. It is asked again by itself. Try again now"
     )
     assert listed(lead, identity).endswith(f"Attachments Letter application/pdf Awaited from {host}")
     ehr.records["Binary/f1"] = status(200, b"<html>Log in</html>", **{"Content-Type": "text/html"})
