@@ -212,6 +212,32 @@ def test_a_cancel_ends_the_task_and_the_same_cancel_again_is_a_replay(
     assert caller.sums() == ledger_of(routed=1)
 
 
+FOCI = [[S, T], [T, S], [D, T], [T, D]]
+
+
+def with_a_cancelled_task(focus: list[str], message_id: str = "m-2") -> Resource:
+    """A message whose Task T is cancelled and whose Task D is not, with what is in focus in the order given."""
+    listed = header(None, I12, id=message_id) | {"focus": [{"reference": one} for one in focus]}
+    return message((H, listed), (T, task("cancelled")), (D, task()), (S, referral()))
+
+
+@pytest.mark.parametrize("focus", FOCI)
+def test_of_all_tasks_in_focus_one_that_is_cancelled_counts_wherever_it_stands(
+    caller: Caller, focus: list[str]
+) -> None:
+    first = taken(caller.post(DOOR, bser()))
+    assert taken(caller.post(DOOR, with_a_cancelled_task(focus))) == first
+    assert caller.task_of(first)["status"] == "cancelled"
+    assert caller.read(f"ServiceRequest/{first}")["status"] == "revoked"
+
+
+@pytest.mark.parametrize("focus", FOCI)
+def test_a_cancel_wherever_it_stands_makes_no_referral_of_an_unknown_one(caller: Caller, focus: list[str]) -> None:
+    answer = caller.post(DOOR, with_a_cancelled_task(focus))
+    assert refused(answer, 422) == [("not-active", "Bundle.entry[3].resource.status")]
+    assert caller.sums() == ledger_of(rejected=1)
+
+
 def test_a_wish_to_cancel_is_also_said_by_the_business_status_of_bser(caller: Caller) -> None:
     first = taken(caller.post(DOOR, bser()))
     sent = bser(message_id="m-2")
