@@ -637,6 +637,31 @@ def test_a_document_in_the_message_is_an_attachment_with_its_words_and_files(cal
     assert json.loads(letter) == sent["entry"][3]["resource"]
 
 
+def letter_of(subject: str | None, title: str) -> Resource:
+    about = {"subject": {"reference": subject}} if subject else {}
+    attachment = {"title": title, "contentType": "text/plain", "data": base64.b64encode(title.encode()).decode()}
+    return {"resourceType": "DocumentReference", "status": "current", "content": [{"attachment": attachment}], **about}
+
+
+def test_what_a_document_holds_of_somebody_else_is_no_attachment(caller: Caller) -> None:
+    sent, other = nested(ADULT_BORN), "urn:uuid:7f7b2b52-0000-4000-8000-000000000009"
+    report = {
+        "resourceType": "DiagnosticReport",
+        "status": "final",
+        "code": {"text": "Their scan"},
+        "subject": {"reference": other},
+        "presentedForm": [{"title": "Their scan"}],
+    }
+    theirs = patient(None, identifier=[{"system": "urn:example:nhs", "value": "944"}])
+    records = [letter_of(P, "Own letter"), letter_of(None, "Of nobody"), letter_of(other, "Their letter"), report]
+    held = [(other, theirs), *((f"{other[:-1]}{letter}", one) for letter, one in zip("abcd", records, strict=True))]
+    sent["entry"][3]["resource"]["entry"] += [{"fullUrl": url, "resource": one} for url, one in held]
+    page = caller.http.get(f"/referrals/{taken(caller.post(DOOR, sent))}").text
+    listed = sections(page)["attachments"]
+    titles = ("Own letter", "Of nobody", "Their letter", "Their scan")
+    assert [one for one in titles if one in listed] == ["Own letter", "Of nobody"]
+
+
 def test_what_a_document_says_is_shown_with_its_words_on_the_page(caller: Caller) -> None:
     first = taken(caller.post(DOOR, nested(ADULT_BORN)))
     page = caller.http.get(f"/referrals/{first}").text
