@@ -69,6 +69,7 @@ class FaultKind(StrEnum):
     PRECONDITION = "precondition"
     TOO_LARGE = "too-large"
     MEDIA_TYPE = "media-type"
+    RANGE = "range"
     BUSINESS_RULE = "business-rule"
     THROTTLED = "throttled"
     TRANSIENT = "transient"

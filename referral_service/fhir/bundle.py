@@ -183,18 +183,19 @@ class Envelope:
         ]
         return found[0] if len(found) == 1 else None
 
-    def in_focus(self) -> list[tuple[Entry | None, Entry]]:
-        """The ServiceRequests that a message is about, each with the Task in focus that leads to it, if one does."""
+    def in_focus(self) -> list[tuple[list[Entry], Entry]]:
+        """The ServiceRequests that a message is about, each with all Tasks in focus that lead to it."""
         if self.bundle_type != "message" or not self.entries:
             return []
         header = self.entries[0]
-        found: dict[int, tuple[Entry | None, Entry]] = {}
+        found: dict[int, tuple[list[Entry], Entry]] = {}
         for focus in header.resource.get("focus", []):
-            target, task = self.resolve(focus, header), None
-            if target is not None and target.type == "Task":
-                target, task = self.resolve(target.resource.get("focus"), target), target
+            target = self.resolve(focus, header)
+            tasks = [target] if target is not None and target.type == "Task" else []
+            for task in tasks:
+                target = self.resolve(task.resource.get("focus"), task)
             if target is not None and target.type == "ServiceRequest":
-                found.setdefault(id(target.resource), (task, target))
+                found.setdefault(id(target.resource), ([], target))[0].extend(tasks)
         return list(found.values())
 
     def documents(self) -> list[Envelope]:

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/messaging.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -83,16 +83,16 @@ def unknown_reasons(header: Resource) -> list[int]:
     return [place for place, is_unknown in enumerate(unknown) if is_unknown]
 
 
-def act_of(header: Resource, task: Entry | None, referral: Entry) -> Act:
-    """What a message asks for: the weightiest of all that its header, its Task and the ServiceRequest say."""
-    said = (_acts()[code] for code in _codes(header, task, referral) if code in _acts())
+def act_of(header: Resource, tasks: Iterable[Entry], referral: Entry) -> Act:
+    """What a message asks for: the weightiest of all that its header, its Tasks and the ServiceRequest say."""
+    said = (_acts()[code] for code in _codes(header, tasks, referral) if code in _acts())
     return max(said, key=list(Act).index, default=Act.CREATE)
 
 
-def _codes(header: Resource, task: Entry | None, referral: Entry) -> Iterator[Code]:
+def _codes(header: Resource, tasks: Iterable[Entry], referral: Entry) -> Iterator[Code]:
     yield _code(header.get("eventCoding"))
     yield from map(_code, header.get("reason", {}).get("coding", []))
-    if task is not None:
+    for task in tasks:
         yield _TASK_STATUS, task.resource.get("status")
         yield from map(_code, task.resource.get("businessStatus", {}).get("coding", []))
     yield _REQUEST_STATUS, referral.resource.get("status")

@@ -50,6 +50,11 @@ def documents_of_subject(envelope: Envelope, entry: Entry) -> list[Envelope]:
     return [one for one in envelope.documents() if one.entries and _is_of_subject(envelope, entry, one.entries[0], one)]
 
 
+def records_of_document(envelope: Envelope, entry: Entry, document: Envelope) -> list[Entry]:
+    """What of such a document is the referral's own subject's: it may bring records of somebody else too."""
+    return [other for other in document.entries if _is_of_subject(envelope, entry, other, document)]
+
+
 def own_documents(envelope: Envelope, entry: Entry) -> list[Entry]:
     """The DocumentReferences of the referral's own subject in the same request, those contained in it too."""
     beside = (other for other in (*envelope.entries, *entry.contained()) if other.type == "DocumentReference")

@@ -111,9 +111,9 @@ def _without_referral(reading: Reading, envelope: Envelope) -> Iterator[Issue]:
 
 
 def _acts(envelope: Envelope, header: Resource) -> dict[int, Act]:
-    tasks = {id(referral.resource): task for task, referral in envelope.in_focus()}
+    tasks = {id(referral.resource): found for found, referral in envelope.in_focus()}
     return {
-        referral.position or 0: act_of(header, tasks.get(id(referral.resource)), referral)
+        referral.position or 0: act_of(header, tasks.get(id(referral.resource), []), referral)
         for referral in envelope.referrals()
     }
 

@@ -216,9 +216,16 @@ def show(identity: str, key: str) -> Response:
     sandbox = "default-src 'none'; frame-ancestors 'none'" if file.shows == "application/pdf" else SANDBOX
     response.headers["Content-Security-Policy"] = sandbox
     response.headers.set("Content-Disposition", "inline", filename=_file_name(file))
-    # Players ask for parts of a film (https://www.rfc-editor.org/rfc/rfc9110#section-14).
-    response.make_conditional(request, accept_ranges=True, complete_length=len(data))
+    response.accept_ranges = "bytes"
+    response.make_conditional(request, accept_ranges=_asks_for_a_part(len(data)), complete_length=len(data))
     return response
+
+
+def _asks_for_a_part(size: int) -> bool:
+    """Players ask for parts of a film. What is no range of bytes, several, or the end of more than there is, gets the
+    whole (https://www.rfc-editor.org/rfc/rfc9110#section-14.2)."""
+    wanted = request.range
+    return wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1 and wanted.ranges[0][0] >= -size
 
 
 def _found(identity: str, key: str) -> tuple[File, bytes]:

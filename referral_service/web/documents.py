@@ -6,12 +6,12 @@ They are not stored by themselves: each stands in the text received.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from referral_service.fhir.bundle import Entry, Envelope, Resource
 from referral_service.fhir.parse import dump
-from referral_service.fhir.reader import documents_of_subject
+from referral_service.fhir.reader import documents_of_subject, records_of_document
 from referral_service.intake.reading import read
 from referral_service.store import attached as stored
 from referral_service.store.worklist import Reader, Row
@@ -28,7 +28,8 @@ def nested(connection: Reader, row: Row) -> Iterator[tuple[Resource, str]]:
         if envelope is not None and referral is not None:
             for document in documents_of_subject(envelope, referral):
                 yield _held(document), _words(document)
-                yield from ((one, "") for one in _held_inside(document))
+                own = records_of_document(envelope, referral, document)
+                yield from ((one, "") for one in _held_inside(document, own))
 
 
 def _referral_in(envelope: Envelope, row: Row, received_id: str) -> Entry | None:
@@ -62,9 +63,9 @@ def _narratives(holder: Resource) -> Iterator[str]:
         yield from _narratives(section)
 
 
-def _held_inside(document: Envelope) -> Iterator[Resource]:
-    """What a document holds itself; a Binary that one of its records points at is given with that record."""
-    for entry in document.entries:
+def _held_inside(document: Envelope, own: Iterable[Entry]) -> Iterator[Resource]:
+    """Those of the patient's own records that are files; a Binary that one of them points at is given with it."""
+    for entry in own:
         if entry.type == "DocumentReference":
             contents = [_filled(document, entry, one.get("attachment", {})) for one in entry.resource["content"]]
             yield {**entry.resource, "content": [{"attachment": one} for one in contents]}

@@ -10,7 +10,7 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, Response, g, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable, RequestEntityTooLarge
 
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.store.engine import UNAVAILABLE
@@ -31,6 +31,7 @@ _KINDS = {
     404: (FaultKind.NOT_FOUND, "not-found", "not-found", "There is nothing at this address."),
     405: (FaultKind.METHOD, "not-supported", "method-not-allowed", "This address does not take that method."),
     413: (FaultKind.TOO_LARGE, "too-long", "too-large", "The body is too large."),
+    416: (FaultKind.RANGE, "value", "range", "The file ends before the part that was asked for."),
 }
 
 
@@ -88,6 +89,8 @@ def _http(problem: HTTPException) -> Response:
     response = _answer(kind, error(code, rule, words))
     if isinstance(problem, MethodNotAllowed) and problem.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(problem.valid_methods))
+    if isinstance(problem, RequestedRangeNotSatisfiable):
+        response.headers["Content-Range"] = f"bytes */{problem.length}"
     return response
 
 

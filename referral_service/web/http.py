@@ -47,6 +47,7 @@ STATUS: Mapping[FaultKind, int] = {
     FaultKind.PRECONDITION: 412,
     FaultKind.TOO_LARGE: 413,
     FaultKind.MEDIA_TYPE: 415,
+    FaultKind.RANGE: 416,
     FaultKind.BUSINESS_RULE: 422,
     FaultKind.THROTTLED: 429,
     FaultKind.TRANSIENT: 503,

@@ -145,5 +145,5 @@ def test_of_all_that_a_message_says_the_weightiest_counts(
 ) -> None:
     system = "https://fhir.nhs.uk/CodeSystem/message-reason-bars"
     header = {"reason": {"coding": [{"system": system, "code": reason}]}} if reason else {}
-    task = _entry({"resourceType": "Task", "status": task_status}) if task_status else None
-    assert act_of(header, task, _entry(referral(status=status))) is act
+    tasks = [_entry({"resourceType": "Task", "status": task_status})] if task_status else []
+    assert act_of(header, tasks, _entry(referral(status=status))) is act

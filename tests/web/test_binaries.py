@@ -287,14 +287,34 @@ def test_words_are_read_on_the_page_and_not_opened(caller: Caller) -> None:
     assert ("Seen on Monday <b>" in words, answer.status_code) == (True, 404)
 
 
-def test_a_player_gets_the_part_of_a_film_that_it_asks_for(caller: Caller) -> None:
+def film(caller: Caller) -> str:
+    """The address at which a film is shown."""
     identity = posted(caller, MP4, "video/mp4")
     held = document(f"Binary/{identity}")
     del held["content"][0]["attachment"]["contentType"]
     sent = referred(caller, entry(held, DOCUMENT), supportingInfo=[{"reference": DOCUMENT}])
     [link] = links(caller.http, sent["id"])
-    part = caller.http.get(f"{link}/shown", headers={"Range": "bytes=4-7"})
+    return f"{link}/shown"
+
+
+def test_a_player_gets_the_part_of_a_film_that_it_asks_for(caller: Caller) -> None:
+    part = caller.http.get(film(caller), headers={"Range": "bytes=4-7"})
     assert (part.status_code, part.data, part.headers["Content-Range"]) == (206, b"ftyp", f"bytes 4-7/{len(MP4)}")
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_what_is_no_one_range_of_bytes_gets_the_whole_film(caller: Caller) -> None:
+    address = film(caller)
+    for wanted in ("bytes=a", "bytes=7-4", "bytes=0-0,1-1", "bytes", "seconds=1-2", f"bytes=-{len(MP4) + 1}"):
+        answer = caller.http.get(address, headers={"Range": wanted})
+        assert (answer.status_code, answer.data, answer.headers["Accept-Ranges"]) == (200, MP4, "bytes"), wanted
+        assert "Content-Range" not in answer.headers
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_part_behind_the_end_of_a_film_is_told_with_its_length(caller: Caller) -> None:
+    answer = caller.http.get(film(caller), headers={"Range": "bytes=9999-"})
+    assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{len(MP4)}")
 
 
 def test_it_is_seen_by_its_sender_and_by_who_sees_the_referral_whose_document_points_at_it(site: Site) -> None:

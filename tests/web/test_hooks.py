@@ -358,15 +358,46 @@ def test_other_methods_types_and_services_are_told_in_json(app_client: FlaskClie
         app_client.post(SERVICE, data="x", content_type="text/plain"),
         send(app_client, call(draft()), "/cds-services/other"),
         app_client.post(SERVICE, data=b" " * (10 * 1024 * 1024 + 1), content_type="application/json"),
-        send(app_client, call(*(draft(id=f"d{n}") for n in range(501)))),
     ]
     assert [(one.status_code, one.content_type, all_rules(one.get_json())) for one in got] == [
         (405, "application/json", ["method-not-allowed"]),
         (415, "application/json", ["media-type"]),
         (404, "application/json", ["not-found"]),
         (413, "application/json", ["too-large"]),
-        (413, "application/json", ["too-many-entries"]),
     ]
+
+
+LABEL = {"resourceType": "Basic", "code": {"text": "x"}}
+LABELS = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": LABEL}] * 250}
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [
+        (call(draft(), *[LABEL] * 500), "500 entries, those of prefetch.conditions among them"),
+        (
+            call(draft(), *[LABEL] * 250, prefetch={"patient": known_patient(), "conditions": LABELS}),
+            "500 entries, those of prefetch.conditions among them",
+        ),
+        (call(*(draft(id=f"d{n}") for n in range(51))), "50 ServiceRequests"),
+    ],
+)
+def test_more_entries_than_may_be_are_refused_whatever_they_are(
+    app_client: FlaskClient, body: Resource, limit: str
+) -> None:
+    answer = send(app_client, body)
+    assert (answer.status_code, rules(answer.get_json())) == (413, [("too-many-entries", "context.draftOrders.entry")])
+    assert answer.get_json()["issue"][0]["diagnostics"] == f"A call may have {limit}."
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_as_many_entries_as_may_be_are_answered(app_client: FlaskClient) -> None:
+    prefetch = {"patient": known_patient(), "conditions": LABELS}
+    found = cards(app_client, draft(), *[LABEL] * 249, prefetch=prefetch)
+    assert summaries(found) == [("info", ADULT)]
+    each = cards(app_client, *(draft(id=f"d{n}") for n in range(50)))
+    assert [one for one in summaries(each) if one == ("info", ADULT)] == [("info", ADULT)] * 50
 
 
 def feedback(http: FlaskClient, *given: Any) -> Any:

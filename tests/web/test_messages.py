@@ -212,6 +212,32 @@ def test_a_cancel_ends_the_task_and_the_same_cancel_again_is_a_replay(
     assert caller.sums() == ledger_of(routed=1)
 
 
+FOCI = [[S, T], [T, S], [D, T], [T, D]]
+
+
+def with_a_cancelled_task(focus: list[str], message_id: str = "m-2") -> Resource:
+    """A message whose Task T is cancelled and whose Task D is not, with what is in focus in the order given."""
+    listed = header(None, I12, id=message_id) | {"focus": [{"reference": one} for one in focus]}
+    return message((H, listed), (T, task("cancelled")), (D, task()), (S, referral()))
+
+
+@pytest.mark.parametrize("focus", FOCI)
+def test_of_all_tasks_in_focus_one_that_is_cancelled_counts_wherever_it_stands(
+    caller: Caller, focus: list[str]
+) -> None:
+    first = taken(caller.post(DOOR, bser()))
+    assert taken(caller.post(DOOR, with_a_cancelled_task(focus))) == first
+    assert caller.task_of(first)["status"] == "cancelled"
+    assert caller.read(f"ServiceRequest/{first}")["status"] == "revoked"
+
+
+@pytest.mark.parametrize("focus", FOCI)
+def test_a_cancel_wherever_it_stands_makes_no_referral_of_an_unknown_one(caller: Caller, focus: list[str]) -> None:
+    answer = caller.post(DOOR, with_a_cancelled_task(focus))
+    assert refused(answer, 422) == [("not-active", "Bundle.entry[3].resource.status")]
+    assert caller.sums() == ledger_of(rejected=1)
+
+
 def test_a_wish_to_cancel_is_also_said_by_the_business_status_of_bser(caller: Caller) -> None:
     first = taken(caller.post(DOOR, bser()))
     sent = bser(message_id="m-2")
@@ -609,6 +635,31 @@ def test_a_document_in_the_message_is_an_attachment_with_its_words_and_files(cal
     assert b"%PDF-1.7 invented" in files
     (letter,) = files - {b"%PDF-1.7 invented"}
     assert json.loads(letter) == sent["entry"][3]["resource"]
+
+
+def letter_of(subject: str | None, title: str) -> Resource:
+    about = {"subject": {"reference": subject}} if subject else {}
+    attachment = {"title": title, "contentType": "text/plain", "data": base64.b64encode(title.encode()).decode()}
+    return {"resourceType": "DocumentReference", "status": "current", "content": [{"attachment": attachment}], **about}
+
+
+def test_what_a_document_holds_of_somebody_else_is_no_attachment(caller: Caller) -> None:
+    sent, other = nested(ADULT_BORN), "urn:uuid:7f7b2b52-0000-4000-8000-000000000009"
+    report = {
+        "resourceType": "DiagnosticReport",
+        "status": "final",
+        "code": {"text": "Their scan"},
+        "subject": {"reference": other},
+        "presentedForm": [{"title": "Their scan"}],
+    }
+    theirs = patient(None, identifier=[{"system": "urn:example:nhs", "value": "944"}])
+    records = [letter_of(P, "Own letter"), letter_of(None, "Of nobody"), letter_of(other, "Their letter"), report]
+    held = [(other, theirs), *((f"{other[:-1]}{letter}", one) for letter, one in zip("abcd", records, strict=True))]
+    sent["entry"][3]["resource"]["entry"] += [{"fullUrl": url, "resource": one} for url, one in held]
+    page = caller.http.get(f"/referrals/{taken(caller.post(DOOR, sent))}").text
+    listed = sections(page)["attachments"]
+    titles = ("Own letter", "Of nobody", "Their letter", "Their scan")
+    assert [one for one in titles if one in listed] == ["Own letter", "Of nobody"]
 
 
 def test_what_a_document_says_is_shown_with_its_words_on_the_page(caller: Caller) -> None:

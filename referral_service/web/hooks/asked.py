@@ -13,8 +13,11 @@ from referral_service.fhir.bundle import Resource, literal
 from referral_service.fhir.parse import dump, parse
 from referral_service.intake.reading import references
 from referral_service.issues import Fault, FaultKind, Issue, error, errors_of
+from referral_service.web.http import BUNDLE_ENTRIES
 
 HOOK = "order-sign"
+DRAFTS = 50
+"""Orders that one call may ask about: somebody waits for the answer, and each takes its share of the time."""
 PREFETCH = {
     "patient": "Patient/{{context.patientId}}",
     "conditions": "Condition?patient={{context.patientId}}",
@@ -33,7 +36,7 @@ class Asked:
 
 
 def read(body: bytes) -> Asked:
-    """Raises 400 for what is no call of this hook, 412 when the patient was not sent along."""
+    """Raises 400 for what is no call of this hook, 412 without the patient, 413 for too many entries."""
     call = read_object(body)
     faults = list(_faults(call))
     if faults:
@@ -46,9 +49,7 @@ def read(body: bytes) -> Asked:
     if patient.get("id") != context["patientId"].removeprefix("Patient/"):
         words = "The Patient in prefetch is not the one that the context names."
         raise Fault(FaultKind.INVALID, error("value", "hook-request", words, "prefetch.patient.id"))
-    sent = list(_entries(context["draftOrders"]))
-    drafts = [entry for entry in sent if _type_of(entry["resource"]) == "ServiceRequest"]
-    others = [entry for entry in sent if entry not in drafts] + list(_entries(prefetch.get("conditions")))
+    drafts, others = _taken_apart(context["draftOrders"], prefetch.get("conditions"))
     named = {name for draft in drafts for name in _pointed_at(draft["resource"])}
     beside = [entry for entry in others if named & _names(entry)]
     entries = [*map(_as_active, drafts), {"resource": patient, **_address(call, patient)}, *beside]
@@ -57,6 +58,24 @@ def read(body: bytes) -> Asked:
         dump(bundle),
         tuple(draft["resource"] for draft in drafts),
     )
+
+
+def _taken_apart(orders: object, conditions: object) -> tuple[list[Resource], list[Resource]]:
+    """The ServiceRequests among the orders, and all else; counted before anything is made of them."""
+    if len(_listed(orders)) + len(_listed(conditions)) > BUNDLE_ENTRIES:
+        raise _too_many(f"{BUNDLE_ENTRIES} entries, those of prefetch.conditions among them")
+    drafts: list[Resource] = []
+    others = list(_entries(conditions))
+    for entry in _entries(orders):
+        (drafts if _type_of(entry["resource"]) == "ServiceRequest" else others).append(entry)
+    if len(drafts) > DRAFTS:
+        raise _too_many(f"{DRAFTS} ServiceRequests")
+    return drafts, others
+
+
+def _too_many(limit: str) -> Fault:
+    place = "context.draftOrders.entry"
+    return Fault(FaultKind.TOO_LARGE, error("too-long", "too-many-entries", f"A call may have {limit}.", place))
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -99,10 +118,14 @@ def _type_of(resource: object) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
+def _listed(bundle: object) -> list[Any]:
+    listed = bundle.get("entry") if isinstance(bundle, dict) else None
+    return listed if isinstance(listed, list) else []
+
+
 def _entries(bundle: object) -> Iterator[Resource]:
     """What of a Bundle's entries holds a resource, with the address when it has one."""
-    listed = bundle.get("entry") if isinstance(bundle, dict) else None
-    for entry in listed if isinstance(listed, list) else []:
+    for entry in _listed(bundle):
         if isinstance(entry, dict) and _type_of(entry.get("resource")) is not None:
             yield {name: entry[name] for name in ("fullUrl", "resource") if name in entry}
 
