@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from threading import Event, Thread, main_thread
 from typing import Protocol
 
+from referral_service.logs import where
 from referral_service.store.engine import UNAVAILABLE, Store
 from referral_service.store.leases import Bell, listening
 
@@ -76,7 +77,7 @@ def run(store: Store, work: Work, stopping: Event) -> None:
         except Exception as problem:
             failures += 1
             event = "worker_without_database" if isinstance(problem, UNAVAILABLE) else "worker_failed"
-            log.error("%s kind=%s at=%s", event, type(problem).__name__, _where(problem))
+            log.error("%s kind=%s at=%s", event, type(problem).__name__, where(problem))
             stopping.wait(min(LOOK_SECONDS, delay(failures, 1.0)))
 
 
@@ -87,14 +88,6 @@ def _work_and_wait(work: Work, wait: Bell) -> None:
         wait(min(left, LOOK_SECONDS))
     elif not work.step():
         wait(_ELSEWHERE_SECONDS)
-
-
-def _where(problem: Exception) -> str:
-    """The module and line where a fault arose; its message may hold anything and is not shown."""
-    place = problem.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    return f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}" if place else "unknown"
 
 
 class _WithMainThread(Event):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from referral_service.delivery.ground import Ground, Letter, Never, Row, later
-from referral_service.delivery.posting import Verdict, post
+from referral_service.delivery.posting import Verdict, post, tried
 from referral_service.delivery.ways import PREPARE
 from referral_service.store import deliveries, subscriptions
 from referral_service.store.deliveries import DEAD, DELIVERED, DROPPED, SUBSCRIPTION, SUPERSEDED
@@ -31,16 +31,21 @@ class Carrier:
         at = self.ground.clock()
         with self.ground.store.writing() as connection:
             row = deliveries.claim(connection, at)
-            if row is None:
-                return False
-            sent = self._prepared(connection, row, at)
-        if sent is not None:
-            self._note(row, post(sent, self.ground))
+        if row is None:
+            return False
+        verdict = tried(lambda: self._carried(row, at))
+        if verdict is not None:
+            self._note(row, verdict)
         return True
 
     def next_due(self) -> str | None:
         with self.ground.store.reading() as connection:
             return deliveries.next_due(connection)
+
+    def _carried(self, row: Row, at: datetime) -> Verdict | None:
+        with self.ground.store.writing() as connection:
+            sent = self._prepared(connection, row, at)
+        return post(sent, self.ground) if sent is not None else None
 
     def _prepared(self, connection: Connection, row: Row, at: datetime) -> Letter | None:
         """What is to be sent; when nothing is, the delivery is settled here."""

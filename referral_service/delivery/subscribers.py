@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from referral_service.delivery.events import about_of, event_of
 from referral_service.delivery.ground import FHIR_JSON, Ground, Letter, Never, NotNow, Row, client_of, later
-from referral_service.delivery.posting import Verdict, post
+from referral_service.delivery.posting import Verdict, post, tried
 from referral_service.fhir.parse import dump
 from referral_service.fhir.subscription import header_of
 from referral_service.fhir.writer.notification import About, Event, notification
@@ -70,16 +70,21 @@ class Keeper:
         ground, at = self.ground, self.ground.clock()
         with ground.store.writing() as connection:
             found = subscriptions.claim(connection, at)
-            if found is None:
-                return False
-            sent = self._letter(connection, found, at)
-        if sent is not None:
-            self._note(found, post(sent, ground))
+        if found is None:
+            return False
+        verdict = tried(lambda: self._sent(found, at))
+        if verdict is not None:
+            self._note(found, verdict)
         return True
 
     def next_due(self) -> str | None:
         with self.ground.store.reading() as connection:
             return subscriptions.next_due(connection)
+
+    def _sent(self, found: Row, at: datetime) -> Verdict | None:
+        with self.ground.store.writing() as connection:
+            sent = self._letter(connection, found, at)
+        return post(sent, self.ground) if sent is not None else None
 
     def _letter(self, connection: Connection, found: Row, at: datetime) -> Letter | None:
         """What is to be sent now, if anything; otherwise the row is settled here."""
