@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event, Thread, main_thread
 from typing import Protocol
@@ -38,14 +38,21 @@ class Work(Protocol):
     def next_due(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Together:
-    """Several kinds of work by one worker: a piece of the first that has one, then it is asked again."""
+    """Several kinds of work by one worker, a piece at a time. Each kind has its turn, however much another has to do,
+    and also when that one fails."""
 
     kinds: tuple[Work, ...]
+    _turn: int = field(default=0, init=False)
 
     def step(self) -> bool:
-        return any(work.step() for work in self.kinds)
+        for _ in self.kinds:
+            work = self.kinds[self._turn]
+            self._turn = (self._turn + 1) % len(self.kinds)
+            if work.step():
+                return True
+        return False
 
     def next_due(self) -> str | None:
         return min((due for work in self.kinds if (due := work.next_due()) is not None), default=None)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from referral_service.delivery.ground import Ground, Letter, Never, Row, later
+from referral_service.delivery.ground import HELD_SECONDS, Ground, Letter, Never, Row, later
 from referral_service.delivery.posting import Verdict, post, tried
 from referral_service.delivery.ways import PREPARE
 from referral_service.store import deliveries, subscriptions
@@ -15,9 +15,6 @@ from referral_service.store.engine import Connection
 from referral_service.worker import delay
 
 log = logging.getLogger("referral_service")
-
-HELD_SECONDS = 60.0
-"""So long a receiver that gives no answer is left alone at most, that others are not kept waiting by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +95,4 @@ class Carrier:
         if verdict.after is not None:
             deliveries.hold(connection, row, until)
         elif verdict.is_silent:
-            deliveries.hold(connection, row, min(until, later(at, HELD_SECONDS)))
+            subscriptions.leave_alone(connection, row["client"], min(until, later(at, HELD_SECONDS)))
