@@ -17,8 +17,9 @@ from referral_service.intake import Site, receive_fetched
 from referral_service.intake.fetched_files import receive_file, share_file
 from referral_service.intake.fetches import ehr_of
 from referral_service.intake.files import wanted_file
+from referral_service.logs import where
 from referral_service.store import fetches, leases, tables
-from referral_service.store.engine import Table, instant
+from referral_service.store.engine import UNAVAILABLE, Table, instant
 from referral_service.store.fetches import Row
 from referral_service.worker import FIRST_SECONDS, Clock, delay
 
@@ -73,6 +74,11 @@ class _Asking(ABC):
                 self._rest(row, ehr, problem)
             else:
                 self._note(row, ehr, problem)
+        except UNAVAILABLE:
+            raise
+        except Exception as problem:
+            log.error("fetch_failed kind=%s at=%s", type(problem).__name__, where(problem))
+            self._note(row, ehr, NotFetched("not-understood"))
 
     def _rest(self, row: Row, ehr: Ehr, problem: NotFetched) -> None:
         at = self.clock()

@@ -14,3 +14,11 @@ def configure() -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("referral_service").setLevel(logging.INFO)
+
+
+def where(problem: Exception) -> str:
+    """The module and line where a fault arose; its message may hold anything and is not shown."""
+    place = problem.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}" if place else "unknown"

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from threading import Lock, Thread
 from typing import Any
@@ -72,6 +74,29 @@ class Reply:
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+LONGEST_REST = 24 * 3600.0
+
+
+def rest_of(reply: Reply) -> float | None:
+    """Retry-After in seconds (https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3), a day at most; a date counts
+    from that of the answer, or from now. None when it says nothing that can be understood."""
+    said = reply.headers.get("retry-after", "").strip()
+    if said.isascii() and said.isdecimal():
+        return min(float(said[:20]), LONGEST_REST)
+    try:
+        sent = reply.headers.get("date")
+        seconds = _instant(said).timestamp() - (_instant(sent) if sent else datetime.now(UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_REST)
+
+
+def _instant(text: str) -> datetime:
+    """A date of HTTP; one that names no zone is in UTC."""
+    found = parsedate_to_datetime(text)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 class Outbound:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event, Thread, main_thread
 from typing import Protocol
 
+from referral_service.logs import where
 from referral_service.store.engine import UNAVAILABLE, Store
 from referral_service.store.leases import Bell, listening
 
@@ -37,14 +38,21 @@ class Work(Protocol):
     def next_due(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Together:
-    """Several kinds of work by one worker: a piece of the first that has one, then it is asked again."""
+    """Several kinds of work by one worker, a piece at a time. Each kind has its turn, however much another has to do,
+    and also when that one fails."""
 
     kinds: tuple[Work, ...]
+    _turn: int = field(default=0, init=False)
 
     def step(self) -> bool:
-        return any(work.step() for work in self.kinds)
+        for _ in self.kinds:
+            work = self.kinds[self._turn]
+            self._turn = (self._turn + 1) % len(self.kinds)
+            if work.step():
+                return True
+        return False
 
     def next_due(self) -> str | None:
         return min((due for work in self.kinds if (due := work.next_due()) is not None), default=None)
@@ -76,7 +84,7 @@ def run(store: Store, work: Work, stopping: Event) -> None:
         except Exception as problem:
             failures += 1
             event = "worker_without_database" if isinstance(problem, UNAVAILABLE) else "worker_failed"
-            log.error("%s kind=%s at=%s", event, type(problem).__name__, _where(problem))
+            log.error("%s kind=%s at=%s", event, type(problem).__name__, where(problem))
             stopping.wait(min(LOOK_SECONDS, delay(failures, 1.0)))
 
 
@@ -87,14 +95,6 @@ def _work_and_wait(work: Work, wait: Bell) -> None:
         wait(min(left, LOOK_SECONDS))
     elif not work.step():
         wait(_ELSEWHERE_SECONDS)
-
-
-def _where(problem: Exception) -> str:
-    """The module and line where a fault arose; its message may hold anything and is not shown."""
-    place = problem.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    return f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}" if place else "unknown"
 
 
 class _WithMainThread(Event):

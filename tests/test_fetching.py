@@ -28,6 +28,7 @@ from tests.receivers import Handler, status
 from tests.shapes import ADULT_BORN, CHILD_BORN, Caller, Resource, bundle, entry, flags, patient, referral
 from tests.systems import System
 
+NEVER = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
 SHORT = Limits(connect=0.5, read=0.5, whole=0.5, max_bytes=1024 * 1024)
 
 
@@ -313,6 +314,7 @@ def hostile(world: World, how: str) -> Handler:
         "not-fhir gives a page": status(200, b"<html>Log in</html>", **{"Content-Type": "text/html"}),
         "not-fhir gives a page that calls itself FHIR": status(200, b"<html>", **{"Content-Type": FHIR}),
         "not-fhir gives a list": status(200, b"[]", **{"Content-Type": FHIR}),
+        "server-error is away for longer than there are years": status(503, **{"Retry-After": NEVER}),
         "throttled sends away": status(429, **{"Retry-After": "120"}),
         "not-found knows nothing": status(404),
         "gone has removed it": status(410),
@@ -320,6 +322,25 @@ def hostile(world: World, how: str) -> Handler:
         "refused takes no such request": status(406),
     }
     return handlers[how]
+
+
+def test_a_fault_that_nobody_foresaw_is_one_of_the_call_and_the_referral_is_kept(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def sign(_who: str, _where: str) -> str:
+        raise ArithmeticError("key of Ada Vellum")
+
+    world.ehr.holds(patient(ADULT_BORN, id="77"))
+    known = reading.Ehrs(frozenset({world.ehr.origin}), sign)
+    world.doors = Doors(replace(world.site, ehrs=known))
+    world.fetcher = replace(world.fetcher, ehrs=known)
+    is_held(world.register(), points_at())
+    world.later(seconds=2)
+    assert (world.works(), world.standing()) == (1, [("Patient", 2, "not-understood", None)])
+    assert [line.split(" at=")[0] for line in caplog.messages if "not_understood" in line] == [
+        "ehr_not_understood kind=ArithmeticError"
+    ] * 2
+    assert "Ada" not in caplog.text
 
 
 HOW = [
@@ -339,6 +360,7 @@ HOW = [
     "not-fhir gives a page",
     "not-fhir gives a page that calls itself FHIR",
     "not-fhir gives a list",
+    "server-error is away for longer than there are years",
     "throttled sends away",
     "not-found knows nothing",
     "gone has removed it",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from referral_service.store.engine import Store, open_store
-from referral_service.worker import delay, run
+from referral_service.worker import Together, delay, run
 
 LONG_AGO = "2026-01-01T00:00:00.000Z"
 
@@ -61,6 +61,41 @@ def test_a_fault_is_logged_without_its_words_and_work_goes_on(store: Store, capl
     (line,) = caplog.messages
     assert line.startswith("worker_failed kind=ValueError at=tests.test_worker:")
     assert "Ada" not in caplog.text
+
+
+@dataclass
+class Busy:
+    """Work that never ends; the piece that fails is told to the caller."""
+
+    name: str
+    done: list[str]
+    fails: bool = False
+
+    def step(self) -> bool:
+        self.done.append(self.name)
+        if self.fails:
+            raise ValueError
+        return True
+
+    def next_due(self) -> str | None:
+        return LONG_AGO
+
+
+def test_each_kind_of_work_has_its_turn_however_much_another_has_to_do() -> None:
+    done: list[str] = []
+    work = Together((Busy("a", done), Busy("b", done), Busy("c", done)))
+    assert [work.step() for _ in range(6)] == [True] * 6
+    assert done == ["a", "b", "c"] * 2
+
+
+def test_a_kind_that_fails_keeps_no_other_from_its_turn() -> None:
+    done: list[str] = []
+    work = Together((Busy("a", done, fails=True), Busy("b", done)))
+    for _ in range(2):
+        with pytest.raises(ValueError):
+            work.step()
+        assert work.step()
+    assert done == ["a", "b"] * 2
 
 
 @dataclass

@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from referral_service.delivery.ground import Ground, Letter, Never, Row, later
-from referral_service.delivery.posting import Verdict, post
+from referral_service.delivery.ground import HELD_SECONDS, Ground, Letter, Never, Row, later
+from referral_service.delivery.posting import Verdict, post, tried
 from referral_service.delivery.ways import PREPARE
 from referral_service.store import deliveries, subscriptions
 from referral_service.store.deliveries import DEAD, DELIVERED, DROPPED, SUBSCRIPTION, SUPERSEDED
@@ -15,9 +15,6 @@ from referral_service.store.engine import Connection
 from referral_service.worker import delay
 
 log = logging.getLogger("referral_service")
-
-HELD_SECONDS = 60.0
-"""So long a receiver that gives no answer is left alone at most, that others are not kept waiting by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +28,21 @@ class Carrier:
         at = self.ground.clock()
         with self.ground.store.writing() as connection:
             row = deliveries.claim(connection, at)
-            if row is None:
-                return False
-            sent = self._prepared(connection, row, at)
-        if sent is not None:
-            self._note(row, post(sent, self.ground))
+        if row is None:
+            return False
+        verdict = tried(lambda: self._carried(row, at))
+        if verdict is not None:
+            self._note(row, verdict)
         return True
 
     def next_due(self) -> str | None:
         with self.ground.store.reading() as connection:
             return deliveries.next_due(connection)
+
+    def _carried(self, row: Row, at: datetime) -> Verdict | None:
+        with self.ground.store.writing() as connection:
+            sent = self._prepared(connection, row, at)
+        return post(sent, self.ground) if sent is not None else None
 
     def _prepared(self, connection: Connection, row: Row, at: datetime) -> Letter | None:
         """What is to be sent; when nothing is, the delivery is settled here."""
@@ -93,4 +95,4 @@ class Carrier:
         if verdict.after is not None:
             deliveries.hold(connection, row, until)
         elif verdict.is_silent:
-            deliveries.hold(connection, row, min(until, later(at, HELD_SECONDS)))
+            subscriptions.leave_alone(connection, row["client"], min(until, later(at, HELD_SECONDS)))

@@ -22,6 +22,8 @@ from referral_service.worklist import Actor, everyone
 
 Row = Mapping[str, Any]
 FHIR_JSON = "application/fhir+json"
+HELD_SECONDS = 60.0
+"""So long a client whose receiver gives no answer is left alone at most, that others are not kept waiting by it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from referral_service.addresses import origin
 from referral_service.delivery.ground import Ground, Letter, later
 from referral_service.ehr.faults import NotFetched
 from referral_service.fhir.messages import response_code
 from referral_service.fhir.parse import parse
-from referral_service.outbound import Limits, NotAllowed, Outbound, OutboundError, Reply
+from referral_service.logs import where
+from referral_service.outbound import Limits, NotAllowed, Outbound, OutboundError, Reply, rest_of
+from referral_service.store.engine import UNAVAILABLE
+
+log = logging.getLogger("referral_service")
 
 TRY_AGAIN = frozenset({408, 425, 429})
 """Answers 4xx that may be others later: https://www.rfc-editor.org/rfc/rfc9110, 8470 and 6585."""
@@ -62,6 +66,17 @@ def post(letter: Letter, ground: Ground) -> Verdict:
     return _verdict(letter, reply, ground)
 
 
+def tried(send: Callable[[], Verdict | None]) -> Verdict | None:
+    """Whatever comes up in one delivery that nobody foresaw is a failure of that one, and counts as such."""
+    try:
+        return send()
+    except UNAVAILABLE:
+        raise
+    except Exception as problem:
+        log.error("delivery_failed kind=%s at=%s", type(problem).__name__, where(problem))
+        return Verdict("unforeseen")
+
+
 def _token(letter: Letter, ground: Ground, left: Callable[[], float]) -> str | None:
     """Raises :class:`NotFetched`, whatever it is that went wrong at the log-in."""
     login = letter.login
@@ -93,16 +108,6 @@ def _verdict(letter: Letter, reply: Reply, ground: Ground) -> Verdict:
     is_final = 400 <= reply.status < 500 and reply.status not in TRY_AGAIN
     if reply.status == 401 and letter.login is not None and letter.login.ehr.token_url is not None:
         is_final = False  # a token was given: that it is not taken yet, or any more, is the log-in's failure
-    asked = None if is_final else _asked(reply.headers.get("retry-after", ""), ground.clock())
-    return Verdict(f"http-{reply.status}", is_final, asked)
-
-
-def _asked(text: str, at: datetime) -> datetime | None:
-    """https://www.rfc-editor.org/rfc/rfc9110#field.retry-after: seconds, or a date."""
-    if text.isdecimal() and len(text) <= 6:
-        return datetime.fromtimestamp(at.timestamp() + int(text), UTC)
-    try:
-        found = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    rest = None if is_final else rest_of(reply)
+    after = later(ground.clock(), rest) if rest is not None else None
+    return Verdict(f"http-{reply.status}", is_final, after)

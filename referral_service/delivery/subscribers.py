@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from referral_service.delivery.events import about_of, event_of
-from referral_service.delivery.ground import FHIR_JSON, Ground, Letter, Never, NotNow, Row, client_of, later
-from referral_service.delivery.posting import Verdict, post
+from referral_service.delivery.ground import (
+    FHIR_JSON,
+    HELD_SECONDS,
+    Ground,
+    Letter,
+    Never,
+    NotNow,
+    Row,
+    client_of,
+    later,
+)
+from referral_service.delivery.posting import Verdict, post, tried
 from referral_service.fhir.parse import dump
 from referral_service.fhir.subscription import header_of
 from referral_service.fhir.writer.notification import About, Event, notification
@@ -26,6 +36,8 @@ HANDSHAKES = 3
 """So often an endpoint is asked before its Subscription is in error, until its client asks again."""
 
 NOT_VERIFIED_SECONDS = 60.0
+ALIVE_SECONDS = 5.0
+"""What a receiver may take for a handshake or a heartbeat, which bring nothing to be worked on."""
 
 
 def prepare(connection: Connection, row: Row, ground: Ground) -> Letter | NotNow | Never:
@@ -70,16 +82,21 @@ class Keeper:
         ground, at = self.ground, self.ground.clock()
         with ground.store.writing() as connection:
             found = subscriptions.claim(connection, at)
-            if found is None:
-                return False
-            sent = self._letter(connection, found, at)
-        if sent is not None:
-            self._note(found, post(sent, ground))
+        if found is None:
+            return False
+        verdict = tried(lambda: self._sent(found, at))
+        if verdict is not None:
+            self._note(found, verdict)
         return True
 
     def next_due(self) -> str | None:
         with self.ground.store.reading() as connection:
             return subscriptions.next_due(connection)
+
+    def _sent(self, found: Row, at: datetime) -> Verdict | None:
+        with self.ground.store.writing() as connection:
+            sent = self._letter(connection, found, at)
+        return post(sent, self.ground) if sent is not None else None
 
     def _letter(self, connection: Connection, found: Row, at: datetime) -> Letter | None:
         """What is to be sent now, if anything; otherwise the row is settled here."""
@@ -90,10 +107,10 @@ class Keeper:
             return None
         about = about_of(connection, found, ground.base)
         if not found["verified"] and found["status"] == "requested":
-            return letter(found, "handshake", about, at, ground)
+            return _brief(letter(found, "handshake", about, at, ground))
         beat = _next_beat(found, at)
         if found["verified"] and beat is not None and beat <= at:
-            return letter(found, "heartbeat", about, at, ground)
+            return _brief(letter(found, "heartbeat", about, at, ground))
         subscriptions.settle(connection, found, _soonest(found, beat if found["verified"] else None), at)
         return None
 
@@ -123,18 +140,31 @@ class Keeper:
         failures = found["failures"] + 1
         counted = {"failures": failures, "fault": verdict.fault}
         if failures < HANDSHAKES and not verdict.is_final:
-            until = later(at, delay(failures, self.ground.chance()))
+            until = max(later(at, delay(failures, self.ground.chance())), verdict.after or at)
             subscriptions.settle(connection, found, until, at, **counted)
+            self._leave_alone(connection, found, verdict, at, until)
         else:
             subscriptions.settle(connection, found, _soonest(found, None), at, status="error", **counted)
 
+    def _leave_alone(self, connection: Connection, found: Row, verdict: Verdict, at: datetime, until: datetime) -> None:
+        if verdict.is_silent:
+            subscriptions.leave_alone(connection, found["client"], min(until, later(at, HELD_SECONDS)))
+
     def _beaten(self, connection: Connection, found: Row, verdict: Verdict, at: datetime) -> None:
-        until = _soonest(found, at + timedelta(seconds=found["heartbeat"]))
-        if subscriptions.settle(connection, found, until, at):
+        pause = float(found["heartbeat"])
+        if verdict.fault is not None:
+            pause = max(pause, delay(found["failures"] + 1, self.ground.chance()))
+        beat = max(later(at, pause), verdict.after or at)
+        if subscriptions.settle(connection, found, _soonest(found, beat), at):
             if verdict.fault is None:
                 subscriptions.heard(connection, found["id"], at)
             else:
                 subscriptions.not_heard(connection, found["id"], at, verdict.fault)
+                self._leave_alone(connection, found, verdict, at, beat)
+
+
+def _brief(sent: Letter) -> Letter:
+    return replace(sent, seconds=min(sent.seconds, ALIVE_SECONDS))
 
 
 def _next_beat(found: Row, at: datetime) -> datetime | None:

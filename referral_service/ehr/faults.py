@@ -26,6 +26,7 @@ WORDS: Mapping[str, str] = {
     "wrong-type": "what it answered with is no file of a type that is taken here, and was not taken",
     "no-file": "the file is empty there",
     "file-too-large": "the file is larger than 20 MiB, and was not taken",
+    "not-understood": "its answer could not be worked on, and was not taken",
     "resting": "it has failed several times in a row, and is left alone for a moment",
     "crowded": "it is being asked for other records just now",
 }

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import TypeVar
 
@@ -16,10 +17,11 @@ from referral_service.addresses import origin
 from referral_service.ehr.answers import FILE_BYTES, File, accepting, file_in, resource_in
 from referral_service.ehr.faults import NotFetched
 from referral_service.ehr.known import Ehr, Wanted
-from referral_service.ehr.tokens import Sign, Tokens, rest_of, scopes
+from referral_service.ehr.tokens import Sign, Tokens, scopes
 from referral_service.ehr.turnstile import Turnstile
 from referral_service.fhir.records import EVIDENCE
-from referral_service.outbound import Limits, NotAllowed, Outbound, OutboundError, Reply
+from referral_service.logs import where
+from referral_service.outbound import Limits, NotAllowed, Outbound, OutboundError, Reply, rest_of
 
 log = logging.getLogger("referral_service")
 Clock = Callable[[], float]
@@ -90,7 +92,7 @@ class Ehrs:
             for one in wanted:
                 try:
                     if failure is None:
-                        texts[one] = self._read(ehr, one, left)
+                        texts[one] = _understood(partial(self._read, ehr, one, left))
                 except NotFetched as problem:
                     failure = problem if problem.is_failure else None
                     faults[one] = problem.kind
@@ -116,7 +118,7 @@ class Ehrs:
             raise NotFetched("resting", turnstile.seconds_to_rest())
         failure: NotFetched | None = None
         try:
-            return read()
+            return _understood(read)
         except NotFetched as problem:
             failure = problem if problem.is_failure else None
             raise
@@ -156,6 +158,17 @@ class Ehrs:
         except NotAllowed as problem:
             raise NotFetched("not-allowed") from problem
         return reply
+
+
+def _understood(read: Callable[[], T]) -> T:
+    """Whatever an answer brings up that nobody foresaw is a fault of that answer alone."""
+    try:
+        return read()
+    except NotFetched:
+        raise
+    except Exception as problem:
+        log.error("ehr_not_understood kind=%s at=%s", type(problem).__name__, where(problem))
+        raise NotFetched("not-understood") from problem
 
 
 def _origins(*addresses: str | None) -> frozenset[str]:

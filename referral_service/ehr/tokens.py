@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from threading import Lock
 from typing import Any
 from urllib.parse import urlencode
 
 from referral_service.ehr.faults import NotFetched
 from referral_service.ehr.known import Ehr
-from referral_service.outbound import Outbound, Reply
+from referral_service.outbound import Outbound, Reply, rest_of
 
 Sign = Callable[[str, str], str]
 """(our id there, address of its token endpoint) -> an assertion, good for one use."""
@@ -109,22 +108,3 @@ def _object(reply: Reply) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-LONGEST_REST = 24 * 3600.0
-
-
-def rest_of(reply: Reply) -> float | None:
-    """Retry-After in seconds (https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3); a date counts from the answer."""
-    said = reply.headers.get("retry-after", "").strip()
-    if said.isascii() and said.isdecimal() and len(said) < 10:
-        return min(float(said), LONGEST_REST)
-    return _until(said, reply.headers.get("date", ""))
-
-
-def _until(said: str, sent: str) -> float | None:
-    try:
-        seconds = (parsedate_to_datetime(said) - parsedate_to_datetime(sent)).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), LONGEST_REST)

@@ -114,6 +114,13 @@ def not_heard(connection: Connection, identity: str, at: datetime, fault: str, *
     _restate(connection, identity, at, "active", "error", *is_enough, **counted)
 
 
+def leave_alone(connection: Connection, client: str, until: datetime) -> None:
+    """Nothing is sent to any receiver of a client until then."""
+    for table in (tables.subscription, tables.delivery):
+        theirs = (table.c.client == client, table.c.due < instant(until))
+        connection.execute(update(table).where(*theirs).values(due=instant(until)))
+
+
 def _restate(
     connection: Connection,
     identity: str,

@@ -13,6 +13,7 @@ from flask import Flask, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable, RequestEntityTooLarge
 
 from referral_service.issues import Fault, FaultKind, Issue, error
+from referral_service.logs import where
 from referral_service.store.engine import UNAVAILABLE
 from referral_service.web.http import (
     STATUS,
@@ -102,11 +103,7 @@ def _database_away(problem: Exception) -> Response:
 
 def _unforeseen(problem: Exception) -> Response:
     # Only the kind of the fault and where it arose: its message may hold what was sent.
-    place = problem.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}" if place else "unknown"
-    log.error("unforeseen_fault request_id=%s kind=%s at=%s", g.request_id, type(problem).__name__, where)
+    log.error("unforeseen_fault request_id=%s kind=%s at=%s", g.request_id, type(problem).__name__, where(problem))
     words = f"The server failed in a way that was not foreseen; nothing was stored. Quote request id {g.request_id}."
     return _answer(FaultKind.UNFORESEEN, error("exception", "unforeseen", words))
 

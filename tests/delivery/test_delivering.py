@@ -9,11 +9,12 @@ from http.server import BaseHTTPRequestHandler
 from threading import Thread
 
 import pytest
+from sqlalchemy import update
 
 from referral_service.delivery.dispatching import Dispatcher
 from referral_service.delivery.ground import Ground
 from referral_service.referral import Queue
-from referral_service.store import deliveries, systems
+from referral_service.store import deliveries, systems, tables
 from referral_service.store.leases import LEASE
 from tests.delivery.world import PUBLIC_URL, World, status_of
 from tests.receivers import Handler, Receiver, status
@@ -73,6 +74,8 @@ def due(world: World) -> datetime:
         (status(429, **{"Retry-After": "120"}), 120),
         (status(503, **{"Retry-After": "7"}), 7),
         (status(503, **{"Retry-After": "soon"}), 1),
+        (status(503, **{"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}), 1),
+        (status(503, **{"Retry-After": "Fri, 31 Dec 9999 23:59:59 -2359"}), 24 * 3600),
         (status(408), 1),
         (status(425), 1),
         (status(301, Location="https://elsewhere.example/"), 1),
@@ -87,6 +90,22 @@ def test_what_may_go_better_later_is_tried_again_when_the_receiver_asks_for_it(
     world.hook.answer = answer
     world.works()
     assert ((due(world) - world.at).total_seconds(), world.states()) == (until, ["waiting"])
+
+
+def test_a_fault_that_nobody_foresaw_is_a_failure_of_its_delivery_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    north, south = world.register("north"), world.register("south")
+    broken, sound = world.subscribed(north, path="/north"), world.subscribed(south, path="/south")
+    with world.site.store.writing() as connection:
+        table = tables.subscription
+        connection.execute(update(table).where(table.c.id == broken).values(headers="no list"))
+    task_of(north)
+    task_of(south, "S-1")
+    world.works()
+    told = [("subscription", broken, 1, "waiting", 1, "unforeseen"), ("subscription", sound, 1, "delivered", 0, None)]
+    assert world.deliveries() == sorted(told)
+    assert [line for line in caplog.messages if line.startswith("delivery_failed kind=JSONDecodeError at=")]
 
 
 @pytest.mark.parametrize("number", [400, 401, 403, 404, 410, 422])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from referral_service.fhir.conformance import check
 from referral_service.referral import Queue
+from referral_service.store import subscriptions
 from referral_service.store.subscriptions import ERROR_AFTER
 from tests.delivery.world import BACKPORT, PUBLIC_URL, REQUESTS, TASKS, World, status_of, subscription
+from tests.ehrs import reset
 from tests.receivers import status
 from tests.shapes import CHILD_BORN, Caller, Resource, patient, referral, rules
 
@@ -297,6 +299,35 @@ def test_a_heartbeat_comes_when_nothing_was_told_for_its_period(world: World) ->
     world.works()
     assert [status_of(call.body)["type"] for call in world.hook.calls] == ["event-notification", *["heartbeat"] * 2]
     assert status_of(world.hook.calls[-1].body)["events-since-subscription-start"] == "1"
+
+
+def test_a_heartbeat_that_is_not_taken_comes_again_in_ever_longer_steps(world: World) -> None:
+    world.subscribed(world.register("north"), periods={"backport-heartbeat-period": {"valueUnsignedInt": 10}})
+    world.hook.answer = status(503)
+    world.passes(10)
+    pauses = []
+    for _ in range(8):
+        assert world.works() == 1
+        with world.site.store.reading() as connection:
+            before, world.at = world.at, datetime.fromisoformat(subscriptions.next_due(connection) or "")
+        pauses.append((world.at - before).total_seconds())
+    assert pauses == [10, 10, 10, 10, 16, 32, 64, 128]
+
+
+def test_while_a_receiver_is_silent_its_client_is_told_nothing_elsewhere_and_others_are(world: World) -> None:
+    north, south = world.register("north"), world.register("south")
+    beating = {"backport-heartbeat-period": {"valueUnsignedInt": 10}}
+    for caller, path in ((north, "/n-1"), (north, "/n-2"), (south, "/s")):
+        world.subscribed(caller, path=path, periods=beating)
+    world.hook.answer = reset
+    world.passes(10)
+    world.works()
+    heard = [call.path for call in world.hook.calls]
+    assert (len(heard), heard.count("/s")) == (2, 1)
+    north.create(referral("N-1"))
+    world.hook.calls.clear()
+    world.works()
+    assert [call.path for call in world.hook.calls] in (["/n-1"], ["/n-2"])
 
 
 def test_after_its_end_nothing_is_told(world: World) -> None:
