@@ -33,7 +33,10 @@ from referral_service.worker import delay
 log = logging.getLogger("referral_service")
 
 HANDSHAKES = 3
-"""So often an endpoint is asked before its Subscription is in error, until its client asks again."""
+"""So often an endpoint is asked in vain before its Subscription is in error."""
+
+MOST_HANDSHAKES = 300
+"""So often before it is left alone until its client asks again: with the pauses between, some 72 hours."""
 
 NOT_VERIFIED_SECONDS = 60.0
 ALIVE_SECONDS = 5.0
@@ -106,7 +109,7 @@ class Keeper:
             self._end(connection, found, at)
             return None
         about = about_of(connection, found, ground.base)
-        if not found["verified"] and found["status"] == "requested":
+        if not found["verified"] and found["status"] in ("requested", "error"):
             return _brief(letter(found, "handshake", about, at, ground))
         beat = _next_beat(found, at)
         if found["verified"] and beat is not None and beat <= at:
@@ -133,18 +136,20 @@ class Keeper:
     def _shaken(self, connection: Connection, found: Row, verdict: Verdict, at: datetime) -> None:
         if verdict.fault is None:
             until = _soonest(found, _next_beat({**found, "heard_at": instant(at)}, at))
-            known = {"status": "active", "counts": 1, "verified": 1, "failures": 0, "fault": None}
+            known = {"status": "active", "verified": 1, "failures": 0, "fault": None}
             if subscriptions.settle(connection, found, until, at, **known, heard_at=instant(at)):
                 deliveries.release(connection, SUBSCRIPTION, found["id"], at)
             return
         failures = found["failures"] + 1
         counted = {"failures": failures, "fault": verdict.fault}
-        if failures < HANDSHAKES and not verdict.is_final:
+        if failures >= HANDSHAKES or verdict.is_final:
+            counted["status"] = "error"
+        if failures < MOST_HANDSHAKES:
             until = max(later(at, delay(failures, self.ground.chance())), verdict.after or at)
-            subscriptions.settle(connection, found, until, at, **counted)
+            subscriptions.settle(connection, found, _soonest(found, until), at, **counted)
             self._leave_alone(connection, found, verdict, at, until)
-        else:
-            subscriptions.settle(connection, found, _soonest(found, None), at, status="error", **counted)
+        elif subscriptions.settle(connection, found, None, at, **counted, counts=0):
+            deliveries.drop(connection, SUBSCRIPTION, found["id"], at)
 
     def _leave_alone(self, connection: Connection, found: Row, verdict: Verdict, at: datetime, until: datetime) -> None:
         if verdict.is_silent:

@@ -72,7 +72,7 @@ def create() -> Response:
         raise _refused([error("value", "subscription-status", "A new one is requested.", "Subscription.status")])
     at, identity = now(), new_id()
     row = {"id": identity, "client": client(), "version": 1, "last_updated": instant(at), "attempts": 0}
-    row |= {"counts": 0, "heard_at": None, **_columns(resource, wanted, (), at)}
+    row |= {"counts": 1, "heard_at": None, **_columns(resource, wanted, (), at)}
     with site().store.writing() as connection:
         if subscriptions.count(connection, client()) >= MOST:
             words = f"A client has {MOST} Subscriptions at most."
@@ -97,7 +97,7 @@ def update(identity: str) -> Response:
         before = tuple(json.loads(row["headers"]))
         wanted = _wanted(resource)
         values = _columns(resource, wanted, before, at)
-        values |= {"filters": _filters(connection, wanted), **({"counts": 0} if wanted.is_off else {})}
+        values |= {"filters": _filters(connection, wanted), "counts": 0 if wanted.is_off else 1}
         subscriptions.change(connection, row, at, values)
         changed = _one(connection, identity)
         audited([f"Subscription/{identity}"])

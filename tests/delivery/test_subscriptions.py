@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from referral_service.delivery.subscribers import MOST_HANDSHAKES
 from referral_service.fhir.conformance import check
 from referral_service.referral import Queue
-from referral_service.store import subscriptions
+from referral_service.store import subscriptions, tables
 from referral_service.store.subscriptions import ERROR_AFTER
 from tests.delivery.world import BACKPORT, PUBLIC_URL, REQUESTS, TASKS, World, status_of, subscription
 from tests.ehrs import reset
@@ -46,16 +48,35 @@ def test_a_subscription_is_active_once_its_endpoint_has_answered_the_handshake(w
     assert (now["status"], now["meta"]["versionId"]) == ("active", "2")
 
 
-def test_an_endpoint_that_does_not_answer_leaves_it_in_error_until_its_client_asks_again(world: World) -> None:
+def test_what_happens_before_the_endpoint_answers_is_told_once_it_does(world: World) -> None:
     north = world.register("north")
     world.hook.answer = status(500)
     identity = north.post("Subscription", subscription(f"{world.hook.origin}/hook")).get_json(force=True)["id"]
-    for _ in range(5):
+    north.create(referral("N-1"))
+    for _ in range(4):
         world.works()
         world.passes(60)
     found = north.read(f"Subscription/{identity}")
-    assert (len(world.hook.calls), found["status"]) == (3, "error")
+    assert (len(world.hook.calls), found["status"]) == (4, "error")
     assert found["error"] == "The last attempt to reach the endpoint failed: http-500."
+    world.hook.answer, world.hook.calls = None, []
+    world.works()
+    assert [status_of(call.body)["type"] for call in world.hook.calls] == ["handshake", "event-notification"]
+    assert [one[0] for one in world.told()] == [1]
+    assert north.read(f"Subscription/{identity}")["status"] == "active"
+
+
+def test_an_endpoint_that_never_answers_is_left_alone_until_its_client_asks_again(world: World) -> None:
+    north = world.register("north")
+    world.hook.answer = status(500)
+    identity = north.post("Subscription", subscription(f"{world.hook.origin}/hook")).get_json(force=True)["id"]
+    with world.site.store.writing() as connection:
+        connection.execute(update(tables.subscription).values(failures=MOST_HANDSHAKES - 1))
+    world.works()
+    world.passes(3600)
+    world.works()
+    found = north.read(f"Subscription/{identity}")
+    assert (len(world.hook.calls), found["status"]) == (1, "error")
     north.create(referral("N-1"))
     world.works()
     assert world.deliveries() == []

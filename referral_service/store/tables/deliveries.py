@@ -59,9 +59,10 @@ subscription = Table(
 """Who wants to be told of what. ``content`` is the resource without what is kept beside it: ids, status and the values
 of headers; ``filters`` are JSON, pairs of a name and the values of which one must hold.
 
-``counts`` is 1 once its endpoint has answered a handshake: events are numbered from then on. ``verified`` is 1 while
-the endpoint is the one that has answered. ``failures`` counts what went wrong since it last took anything
-(``heard_at``). It is due for a handshake, a heartbeat, or its end."""
+``counts`` is 1 while events are numbered: from the beginning, until it ends or its endpoint has been asked in vain for
+too long. ``verified`` is 1 while the endpoint is the one that has answered a handshake: nothing is told before.
+``failures`` counts what went wrong since it last took anything (``heard_at``). It is due for a handshake, a heartbeat,
+or its end."""
 
 delivery = Table(
     "delivery",
