@@ -58,6 +58,12 @@ def postpone(connection: Connection, table: Table, row: Row, until: datetime, **
     return connection.execute(update(table).where(*held).values(due=instant(until), **values)).rowcount == 1
 
 
+def is_in_hand(connection: Connection, table: Table, row: Row) -> bool:
+    """Whether a claimed row is still held by who claimed it; until this transaction ends it stays so."""
+    held = (*_key(table, row), table.c.attempts == row["attempts"], table.c.due.is_not(None))
+    return connection.execute(select(table.c.attempts).where(*held).with_for_update()).first() is not None
+
+
 def next_due(connection: Connection, table: Table, *only: ColumnElement[bool]) -> str | None:
     """When the next row is due, also when that has passed."""
     due: str | None = connection.execute(select(func.min(table.c.due)).where(table.c.due.is_not(None), *only)).scalar()
