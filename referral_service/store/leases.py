@@ -46,9 +46,12 @@ def claim(
     return {**row, **taken}
 
 
-def finish(connection: Connection, table: Table, row: Row, **values: Any) -> bool:
-    """Nothing is left to do for a claimed row; False when its lease had ended and another took it."""
-    held = (*_key(table, row), table.c.attempts == row["attempts"])
+def finish(connection: Connection, table: Table, row: Row, *only: ColumnElement[bool], **values: Any) -> bool:
+    """Nothing is left to do for a claimed row; False when its lease had ended and another took it.
+
+    ``only`` are conditions that the row has to meet beside.
+    """
+    held = (*_key(table, row), table.c.attempts == row["attempts"], *only)
     return connection.execute(update(table).where(*held).values(due=None, **values)).rowcount == 1
 
 
