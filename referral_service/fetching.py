@@ -15,7 +15,7 @@ from referral_service.ehr.known import Ehr, Wanted
 from referral_service.ehr.reading import Ehrs
 from referral_service.intake import Site, receive_fetched
 from referral_service.intake.fetched_files import receive_file, share_file
-from referral_service.intake.fetches import ehr_of
+from referral_service.intake.fetches import CALLED_OFF, ehr_of
 from referral_service.intake.files import wanted_file
 from referral_service.logs import where
 from referral_service.store import fetches, leases, tables
@@ -49,7 +49,7 @@ class _Asking(ABC):
             return False
         asked = self._still(row)
         if asked is None:
-            self._end(row, "called-off")
+            self._end(row, CALLED_OFF)
         else:
             self._fetch(row, *asked)
         return True
@@ -122,7 +122,10 @@ class Fetcher(_Asking):
 
     def _bring(self, row: Row, ehr: Ehr, wanted: Wanted) -> None:
         text = self.ehrs.later(ehr, wanted)
-        why = receive_fetched(self.site, ehr.client, wanted, text, "fetch", self.clock())
+        why = receive_fetched(self.site, ehr, wanted, text, "fetch", self.clock(), row)
+        if why == CALLED_OFF:
+            self._end(row, CALLED_OFF)
+            return
         if why is not None:
             raise NotFetched(why)
         log.info("ehr_asked host=%s at=worker outcome=fetched", ehr.host)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 from time import sleep
@@ -488,6 +489,63 @@ def test_nothing_is_fetched_for_what_the_sender_has_sent_meanwhile(world: World)
     assert caller.queue_of(first) == "pediatric-neuromotor"
     world.later(seconds=2)
     assert (world.works(), world.standing()[0][3], world.ehr.calls) == (1, "called-off", asked)
+
+
+def meanwhile(world: World, done: Callable[[], object]) -> None:
+    """Something is done while the EHR answers."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        done()
+        resource(patient(ADULT_BORN, id="77"))(request)
+
+    world.ehr.records["Patient/77"] = answer
+
+
+def test_what_was_fetched_does_not_replace_what_the_sender_sent_meanwhile(world: World) -> None:
+    caller = world.register()
+    world.ehr.records["Patient/77"] = status(503)
+    referral_id = is_held(caller, points_at())
+    meanwhile(world, lambda: caller.put("Patient/77", patient(CHILD_BORN, id="77")))
+    world.later(minutes=1)
+    world.works()
+    ours = caller.read(caller.read(f"ServiceRequest/{referral_id}")["subject"]["reference"])
+    assert (ours["birthDate"], ours["meta"]["versionId"]) == (CHILD_BORN, "1")
+    assert (caller.queue_of(referral_id), world.standing()[0][3]) == ("pediatric-neuromotor", "called-off")
+
+
+def test_what_was_read_at_the_door_does_not_replace_what_the_sender_sent_meanwhile(world: World) -> None:
+    caller, other = world.register(), world.caller()
+    meanwhile(world, lambda: other.put("Patient/77", patient(CHILD_BORN, id="77")))
+    answer = caller.create(points_at())
+    assert (answer.status_code, flags(answer.json)) == (201, [])
+    ours = caller.read(answer.json["subject"]["reference"])
+    assert (ours["birthDate"], ours["meta"]["versionId"]) == (CHILD_BORN, "1")
+    assert caller.queue_of(answer.json["id"]) == "pediatric-neuromotor"
+
+
+def revokes(world: World) -> None:
+    with world.site.store.writing() as connection:
+        systems.revoke(connection, "ehr-a", datetime.now(UTC))
+
+
+def another_takes_it(world: World) -> None:
+    with world.site.store.writing() as connection:
+        fetch = tables.ehr_fetch
+        connection.execute(update(fetch).values(attempts=fetch.c.attempts + 1))
+
+
+@pytest.mark.parametrize(("happens", "ended"), [(revokes, "called-off"), (another_takes_it, None)])
+def test_what_was_fetched_for_a_client_that_was_revoked_or_for_another_worker_is_not_stored(
+    world: World, happens: Callable[[World], None], ended: str | None
+) -> None:
+    world.ehr.records["Patient/77"] = status(503)
+    caller = world.register()
+    referral_id = is_held(caller, points_at())
+    meanwhile(world, lambda: happens(world))
+    world.later(minutes=1)
+    assert world.fetcher.step()
+    assert (caller.count("Patient"), caller.queue_of(referral_id)) == (0, "intake-review")
+    assert world.standing() == [("Patient", 1, "server-error", ended)]
 
 
 def test_nothing_is_fetched_for_a_referral_that_has_ended_or_a_client_that_was_revoked(world: World) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from referral_service.fhir.bundle import Resource
 from referral_service.fhir.writer.outcome import CANONICAL, own_system
 from referral_service.issues import Issue, error
+from referral_service.referral import Queue
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
 PROFILE = f"{BACKPORT}/StructureDefinition/backport-subscription"
@@ -24,6 +25,19 @@ TOPICS: Mapping[str, str] = {
 """The canonical of each topic -> the type that it tells of."""
 
 FILTERS = ("owner", "requester", "status", "code")
+STATUSES: Mapping[str, frozenset[str]] = {
+    "Task": frozenset(
+        {
+            *("draft", "requested", "received", "accepted", "rejected", "ready", "cancelled", "in-progress", "on-hold"),
+            *("failed", "completed", "entered-in-error"),
+        }
+    ),
+    "ServiceRequest": frozenset(
+        {"draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"},
+    ),
+}
+"""https://hl7.org/fhir/R4/valueset-task-status.html and https://hl7.org/fhir/R4/valueset-request-status.html"""
+
 PAYLOADS = ("empty", "id-only", "full-resource")
 JSON_PAYLOADS = frozenset({"application/fhir+json", "application/json"})
 MOST_SECONDS = 20
@@ -33,7 +47,12 @@ LEAST_HEARTBEAT = 10
 MOST_HEADERS = 10
 MASK = "***"
 _HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}):[ \t]*([\x21-\x7e](?:[\x20-\x7e]{0,2046}[\x21-\x7e])?)")
-_OURS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "te", "upgrade"})
+_OURS = frozenset(
+    {
+        *("host", "content-type", "content-length", "content-encoding", "transfer-encoding", "connection", "te"),
+        *("upgrade", "expect", "trailer"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +128,18 @@ def _filters(resource: Resource, kind: str) -> tuple[list[tuple[str, tuple[str, 
             if name not in FILTERS or not values:
                 words = f"A filter is by {', '.join(FILTERS)}, without a modifier, with values between commas."
                 faults.append(error("not-supported", "subscription-filter", words, place))
+            elif type_ in ("", kind) and kind and not all(_can_hold(name, value, kind) for value in values):
+                words = "A filter by status names one that the type has, and one by owner a queue of this service."
+                faults.append(error("value", "subscription-filter", words, place))
             found.append((name, values))
     return found, faults
+
+
+def _can_hold(name: str, value: str, kind: str) -> bool:
+    """Whether anything of a type could ever be so."""
+    if name == "status":
+        return value.rpartition("|")[2] in STATUSES[kind]
+    return name != "owner" or value.rpartition("HealthcareService/")[2] in set(Queue)
 
 
 def _channel_faults(resource: Resource, channel: Resource) -> Iterator[Issue]:
@@ -133,8 +162,11 @@ def _channel_faults(resource: Resource, channel: Resource) -> Iterator[Issue]:
         words = f"A heartbeat comes every {LEAST_HEARTBEAT} seconds at most."
         yield fault(words, "channel.extension", code="value")
     headers = channel.get("header", [])
-    if len(headers) > MOST_HEADERS or not all(map(_is_header, headers)):
-        words = f"A header is Name: value on one line, {MOST_HEADERS} at most, and none that HTTP itself needs."
+    names = {header_of(line)[0].lower() for line in headers}
+    if len(headers) > MOST_HEADERS or len(names) < len(headers) or not all(map(_is_header, headers)):
+        words = (
+            f"A header is Name: value on one line, each name once, {MOST_HEADERS} at most, none that HTTP itself needs."
+        )
         yield fault(words, "channel.header", code="value")
 
 

@@ -5,18 +5,26 @@ Readable top to bottom; each step is one module of this room.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from referral_service.ehr.known import Wanted
+from referral_service.ehr.known import Ehr, Wanted
 from referral_service.ehr.reading import Visit
 from referral_service.fhir.bundle import Envelope
 from referral_service.intake import finish, sandbox
 from referral_service.intake.conditions import apply_conditions
 from referral_service.intake.course import Course, begin
 from referral_service.intake.draft import SUPPORTING, Draft
-from referral_service.intake.fetches import NOTHING, as_collection, is_of_another, visit_at_door
+from referral_service.intake.fetches import (
+    CALLED_OFF,
+    NOTHING,
+    as_collection,
+    is_of_another,
+    is_still_wanted,
+    visit_at_door,
+)
 from referral_service.intake.judge import judge_referrals, point_at_our_tasks
 from referral_service.intake.later import reconsider_new
 from referral_service.intake.messages import as_meant, asked
@@ -30,6 +38,7 @@ from referral_service.intake.taking import take_in, taken_already
 from referral_service.intake.turns import again_when_overtaken
 from referral_service.issues import FaultKind, Issue, error
 from referral_service.referral import Disposition
+from referral_service.store.fetches import Row
 from referral_service.store.writes import overtaking
 
 __all__ = [
@@ -49,6 +58,10 @@ __all__ = [
 
 BUNDLES = ("transaction", "batch", "collection", "document")
 MESSAGES = ("message",)
+
+
+Still = Callable[[Course], bool]
+"""Whether what was fetched is still wanted, asked in the transaction that stores it."""
 
 
 def receive(site: Site, incoming: Incoming, expected: str, kinds: tuple[str, ...] = BUNDLES) -> Received:
@@ -96,35 +109,60 @@ class _TransactionFailedError(Exception):
         self.course = course
 
 
-def receive_fetched(site: Site, client: str, wanted: Wanted, text: bytes, request_id: str, at: datetime) -> str | None:
-    """A record from its sender's EHR, stored as if the sender had put it; why it is not taken, None when it is."""
-    incoming = Incoming(client, "fetch", request_id, as_collection(wanted, text), at)
+def receive_fetched(
+    site: Site, ehr: Ehr, wanted: Wanted, text: bytes, request_id: str, at: datetime, row: Row | None = None
+) -> str | None:
+    """A record from its sender's EHR, stored as if the sender had put it; why it is not taken, None when it is.
+
+    It is ``called-off`` when it came too late: the record is here by now, the client has another EHR or none, or
+    ``row``, under which a worker fetched it, is no longer in its hand or waited for.
+    """
+    incoming = Incoming(ehr.client, "fetch", request_id, as_collection(wanted, text), at)
     reading = read(incoming.body)
     if reading.envelope is None or reading.entry_faults:
         return "not-valid"
     if is_of_another(reading.envelope.entries[0].resource, wanted):
         return "another-patient"
-    _, draft = again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic=False))
+
+    def still(course: Course) -> bool:
+        return is_still_wanted(course, ehr, row)
+
+    try:
+        _, draft = again_when_overtaken(lambda: _take(site, incoming, reading, is_atomic=False, still=still))
+    except _CalledOffError:
+        return CALLED_OFF
     reconsider_new(site, incoming, draft)
     return None
 
 
+class _CalledOffError(Exception):
+    """Nobody wants any more what was fetched; nothing of it is stored."""
+
+
 def _visit(site: Site, incoming: Incoming, reading: Reading) -> Visit:
     """What was read at the door is stored at once; the referral finds it like anything that was sent before."""
-    visit = visit_at_door(site, incoming, reading)
+    ehr, visit = visit_at_door(site, incoming, reading)
     faults = dict(visit.faults)
     for wanted, text in visit.texts.items():
-        why = receive_fetched(site, incoming.client, wanted, text, incoming.request_id, incoming.at)
-        if why is not None:
+        assert ehr is not None
+        why = receive_fetched(site, ehr, wanted, text, incoming.request_id, incoming.at)
+        if why is not None and why != CALLED_OFF:
             faults[wanted] = why
     return Visit(faults=faults, not_made=visit.not_made)
 
 
 def _take(
-    site: Site, incoming: Incoming, reading: Reading, is_atomic: bool, visit: Visit = NOTHING
+    site: Site,
+    incoming: Incoming,
+    reading: Reading,
+    is_atomic: bool,
+    visit: Visit = NOTHING,
+    still: Still | None = None,
 ) -> tuple[Received, Draft]:
     with site.store.writing() as connection, overtaking(connection):
         course = begin(connection, site, incoming, reading)
+        if still is not None and not still(course):
+            raise _CalledOffError
         course.visited = visit
         replay = replay_of_request(course)
         if replay is not None:

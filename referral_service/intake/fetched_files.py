@@ -12,6 +12,7 @@ from referral_service.ehr.answers import File
 from referral_service.fhir.bundle import literal
 from referral_service.intake import finish
 from referral_service.intake.course import begin
+from referral_service.intake.files import wanted_file
 from referral_service.intake.later import reconsider_waiting
 from referral_service.intake.reading import Reading, read
 from referral_service.intake.site import Content, Incoming, Site
@@ -24,8 +25,8 @@ from referral_service.store.writes import overtaking
 _REQUEST = "fetch"
 
 
-class _TakenInHandByAnother(Exception):
-    """The lease has ended; nothing is kept of what was fetched under it."""
+class _NoLongerOurs(Exception):
+    """The lease has ended, or nobody wants the file any more; nothing is kept of what was fetched."""
 
 
 def receive_file(site: Site, row: Row, file: File, at: datetime) -> str | None:
@@ -39,7 +40,7 @@ def receive_file(site: Site, row: Row, file: File, at: datetime) -> str | None:
     reading = read(body, "Binary")
     try:
         again_when_overtaken(lambda: _store(site, incoming, reading, row))
-    except _TakenInHandByAnother:
+    except _NoLongerOurs:
         return None
     reconsider_waiting(site, row["client"], _names(row), _REQUEST, at)
     return None
@@ -58,6 +59,8 @@ def share_file(site: Site, row: Row, at: datetime) -> bool:
 
 def _store(site: Site, incoming: Incoming, reading: Reading, row: Row) -> None:
     with site.store.writing() as connection, overtaking(connection):
+        if wanted_file(connection, row) is None:
+            raise _NoLongerOurs
         course = begin(connection, site, incoming, reading)
         course.assign_supporting()
         finish.store_supporting(course)
@@ -65,7 +68,7 @@ def _store(site: Site, incoming: Incoming, reading: Reading, row: Row) -> None:
         binary_id = course.answers[0].id or ""
         told = {"tries": row["tries"] + 1, "tried_at": instant(incoming.at)}
         if not files.arrived(connection, row, binary_id, **told):
-            raise _TakenInHandByAnother
+            raise _NoLongerOurs
 
 
 def _names(row: Row) -> list[str]:

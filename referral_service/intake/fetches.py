@@ -26,13 +26,14 @@ from referral_service.intake.site import Incoming, Site
 from referral_service.intake.subject import Subject, find_subject, names_of
 from referral_service.issues import Issue, information
 from referral_service.referral import Disposition
-from referral_service.store import fetches, tables
+from referral_service.store import fetches, leases, tables
 from referral_service.store.engine import Connection, instant
 from referral_service.store.writes import bounded
 
 MOST_AT_DOOR = 8
 _AGAIN = timedelta(seconds=1)
 NOTHING = Visit()
+CALLED_OFF = "called-off"
 
 
 def ehr_of(connection: Connection, client: str) -> Ehr | None:
@@ -41,21 +42,36 @@ def ehr_of(connection: Connection, client: str) -> Ehr | None:
     return Ehr(client, row["ehr_base"], row["ehr_token_url"], row["ehr_client_id"]) if row is not None else None
 
 
-def visit_at_door(site: Site, incoming: Incoming, reading: Reading) -> Visit:
-    """What the new referrals of a request lack, as far as it is quickly had; for a replay or a change nothing."""
+def is_still_wanted(course: Course, ehr: Ehr, row: fetches.Row | None) -> bool:
+    """Whether the record of a request that was fetched from an EHR is not here yet, and still to be had from there.
+
+    ``row`` is what a worker has in hand, None at the door.
+    """
+    current = ehr_of(course.connection, ehr.client)
+    is_here = course.known.reference(course.envelope.entries[0].addresses()) is not None
+    if is_here or current is None or current.base != ehr.base:
+        return False
+    return row is None or (
+        leases.is_in_hand(course.connection, tables.ehr_fetch, row) and fetches.is_waited_for(course.connection, row)
+    )
+
+
+def visit_at_door(site: Site, incoming: Incoming, reading: Reading) -> tuple[Ehr | None, Visit]:
+    """What the new referrals of a request lack, as far as it is quickly had, and where; for a replay or a change
+    nothing."""
     if site.ehrs is None or not _points_outside(reading):
-        return NOTHING
+        return None, NOTHING
     with site.store.reading() as connection:
         ehr = ehr_of(connection, incoming.client)
         if ehr is None:
-            return NOTHING
+            return None, NOTHING
         why_not = site.ehrs.why_not_now(ehr)
         if why_not is not None:
-            return Visit(not_made=why_not)
+            return ehr, Visit(not_made=why_not)
         course = begin(connection, site, incoming, reading)
         wanted = dict.fromkeys(one for entry in _new(course) for one in _lacking(course, entry, ehr))
     patients_first = sorted(wanted, key=lambda one: one.type != "Patient")
-    return site.ehrs.at_door(ehr, patients_first[:MOST_AT_DOOR]) if wanted else NOTHING
+    return ehr, site.ehrs.at_door(ehr, patients_first[:MOST_AT_DOOR]) if wanted else NOTHING
 
 
 def _points_outside(reading: Reading) -> bool:

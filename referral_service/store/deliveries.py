@@ -163,11 +163,14 @@ def _story(row: Row) -> list[ColumnElement[bool]]:
 
 
 def end(connection: Connection, row: Row, state: str, at: datetime, fault: str | None = None) -> bool:
-    """Nothing is left to do for a delivery; False when another worker took it meanwhile.
+    """Nothing is left to do for a delivery; False when another worker took it meanwhile, or when it was dropped: unless
+    it was delivered all the same.
 
     What was given up before of the same referral is superseded by what is delivered.
     """
-    is_held = leases.finish(connection, tables.delivery, row, state=state, fault=fault, ended_at=instant(at))
+    open_only = [] if state == DELIVERED else [tables.delivery.c.due.is_not(None)]
+    told = {"state": state, "fault": fault, "ended_at": instant(at)}
+    is_held = leases.finish(connection, tables.delivery, row, *open_only, **told)
     if is_held and state == DELIVERED:
         given_up = (*_story(row), tables.delivery.c.number < row["number"], tables.delivery.c.state == DEAD)
         connection.execute(update(tables.delivery).where(*given_up).values(state=SUPERSEDED))

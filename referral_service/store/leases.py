@@ -46,9 +46,12 @@ def claim(
     return {**row, **taken}
 
 
-def finish(connection: Connection, table: Table, row: Row, **values: Any) -> bool:
-    """Nothing is left to do for a claimed row; False when its lease had ended and another took it."""
-    held = (*_key(table, row), table.c.attempts == row["attempts"])
+def finish(connection: Connection, table: Table, row: Row, *only: ColumnElement[bool], **values: Any) -> bool:
+    """Nothing is left to do for a claimed row; False when its lease had ended and another took it.
+
+    ``only`` are conditions that the row has to meet beside.
+    """
+    held = (*_key(table, row), table.c.attempts == row["attempts"], *only)
     return connection.execute(update(table).where(*held).values(due=None, **values)).rowcount == 1
 
 
@@ -56,6 +59,12 @@ def postpone(connection: Connection, table: Table, row: Row, until: datetime, **
     """A claimed row is to be taken again later; False when another took it, or when it was called off meanwhile."""
     held = (*_key(table, row), table.c.attempts == row["attempts"], table.c.due.is_not(None))
     return connection.execute(update(table).where(*held).values(due=instant(until), **values)).rowcount == 1
+
+
+def is_in_hand(connection: Connection, table: Table, row: Row) -> bool:
+    """Whether a claimed row is still held by who claimed it; until this transaction ends it stays so."""
+    held = (*_key(table, row), table.c.attempts == row["attempts"], table.c.due.is_not(None))
+    return connection.execute(select(table.c.attempts).where(*held).with_for_update()).first() is not None
 
 
 def next_due(connection: Connection, table: Table, *only: ColumnElement[bool]) -> str | None:

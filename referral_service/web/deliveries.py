@@ -44,7 +44,7 @@ def show_list() -> str:
     )
 
 
-@blueprint.post("/<kind>/<receiver>/<int:number>/again")
+@blueprint.post("/<kind>/<receiver>/<int(max=999999999):number>/again")
 def send_again(kind: str, receiver: str, number: int) -> Response:
     """What was given up, or waits after a failure, is due now."""
     check_form()

@@ -42,6 +42,7 @@ from referral_service.web.guard import check_scope
 from referral_service.web.http import (
     RESOURCE_BYTES,
     actor,
+    allows,
     body_of,
     caller,
     client,
@@ -181,7 +182,7 @@ def events(identity: str) -> Response:
         check_scope(Need(row["type"], "r"))
         level = payload or row["payload"]
         rows = deliveries.events(connection, row["id"], first, last, MOST_EVENTS)
-        found = [event_of(connection, one, level, actor()) for one in rows]
+        found = [event_of(connection, one, level, actor() if allows(one["type"], "r") else None) for one in rows]
         about = about_of(connection, row, fhir_base(), level)
         named = [one.focus for one in found if one.focus is not None and level != "empty"]
         patients = deliveries.patients_of(connection, [one["referral_id"] for one in rows] if named else [])

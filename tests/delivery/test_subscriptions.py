@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from referral_service.fhir.conformance import check
 from referral_service.referral import Queue
 from referral_service.store import subscriptions, tables
 from referral_service.store.subscriptions import ERROR_AFTER
+from tests.callers import placer
 from tests.delivery.world import BACKPORT, PUBLIC_URL, REQUESTS, TASKS, World, status_of, subscription
 from tests.ehrs import reset
 from tests.receivers import status
@@ -179,6 +181,18 @@ def test_only_what_fits_every_filter_is_told(world: World, topic: str, filters: 
         ({"channel": {"payload": "application/fhir+xml"}}, ("subscription-channel", "Subscription.channel.payload")),
         ({"payload": "everything"}, ("subscription-channel", "Subscription.channel.payload.extension")),
         ({"channel": {"header": ["Host: elsewhere"]}}, ("subscription-channel", "Subscription.channel.header")),
+        ({"channel": {"header": ["Content-Encoding: gzip"]}}, ("subscription-channel", "Subscription.channel.header")),
+        ({"channel": {"header": ["Expect: 100-continue"]}}, ("subscription-channel", "Subscription.channel.header")),
+        (
+            {"channel": {"header": ["Authorization: a", "authorization: b"]}},
+            ("subscription-channel", "Subscription.channel.header"),
+        ),
+        ({"filters": ["Task?status=acceptd"]}, ("subscription-filter", "Subscription.criteria.extension")),
+        ({"filters": ["Task?status=accepted,active"]}, ("subscription-filter", "Subscription.criteria.extension")),
+        (
+            {"filters": ["Task?owner=HealthcareService/nope"]},
+            ("subscription-filter", "Subscription.criteria.extension"),
+        ),
         ({"channel": {"header": ["X: a\tb\u0085c"]}}, ("subscription-channel", "Subscription.channel.header")),
         (
             {"periods": {"backport-heartbeat-period": {"valueUnsignedInt": 1}}},
@@ -270,6 +284,34 @@ def test_a_client_that_is_revoked_is_told_nothing_further(world: World) -> None:
     world.passes(5)
     world.works()
     assert (world.hook.calls, world.states()) == ([], ["dropped"])
+
+
+def test_events_of_a_type_that_the_token_may_not_read_are_asked_for_without_what_they_are_about(world: World) -> None:
+    north = world.register("north")
+    identity = world.subscribed(north, TASKS)
+    north.create(referral("N-1"))
+    world.works()
+    some = world.doors.of(placer("north", "system/Subscription.cruds system/ServiceRequest.r"))
+    assert some.get(f"Subscription/{identity}/$events").status_code == 403
+    moved = subscription(f"{world.hook.origin}/hook", REQUESTS) | {"id": identity}
+    assert some.put(f"Subscription/{identity}", moved).status_code == 200
+    found = some.read(f"Subscription/{identity}/$events?content=full-resource")
+    (event,) = status_of(found)["events"].values()
+    assert (len(found["entry"]), list(event)) == (1, ["timestamp"])
+
+
+def test_one_that_is_deleted_while_a_notification_is_in_hand_leaves_nothing_given_up(world: World) -> None:
+    north = world.register("north")
+    identity = world.subscribed(north)
+    north.create(referral("N-1"))
+
+    def deletes(request: BaseHTTPRequestHandler) -> None:
+        north.http.open(f"/fhir/Subscription/{identity}", method="DELETE")
+        status(410)(request)
+
+    world.hook.answer = deletes
+    world.works()
+    assert (len(world.hook.calls), world.states()) == (1, ["dropped"])
 
 
 def test_events_can_be_asked_for_again_by_their_numbers(world: World) -> None:
