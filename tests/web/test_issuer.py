@@ -189,8 +189,8 @@ GIVEN = {
 }
 
 
-def test_an_issuer_is_named_with_its_keys_and_audience() -> None:
-    settings = from_environment(GIVEN)
+def test_an_issuer_is_named_with_its_keys_and_audience(tmp_path: Path) -> None:
+    settings = from_environment(GIVEN | {"REFERRAL_DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}"})
     assert settings.issuer == OutsideIssuer(NAME, f"{NAME}/certs", "referrals")
     issuer = gate_of(settings).issuer
     assert issuer is not None

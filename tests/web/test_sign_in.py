@@ -346,7 +346,7 @@ def test_an_integrator_sees_what_was_not_taken_and_no_way_to_take_it_in(browser:
     assert page.status_code == 200
     shown = set(re.findall(r'(?:href|action)="(/[^"?]*)', listed + page.text))
     assert {re.sub(r"[0-9a-f-]{36}", "x", path) for path in shown if not path.startswith("/static")} == {
-        *("/account", "/sign-out", "/not-taken", "/not-taken/x", "/not-taken/x/text"),
+        *("/account", "/sign-out", "/not-taken", "/not-taken/x", "/not-taken/x/text", "/deliveries"),
     }
 
 
