@@ -75,7 +75,7 @@ def browsers(asking: Site) -> dict[str, FlaskClient]:
 
 def address_of(rule: Rule) -> str:
     """The route with something in each place that a caller fills in; nothing of that name is there."""
-    path = re.sub(r"<int:\w+>", "0", rule.rule)
+    path = re.sub(r"<int(?:\([^)]*\))?:\w+>", "0", rule.rule)
     path = re.sub(r"<any\(([^)]*)\):\w+>", lambda one: "Task" if "Task" in one[1] else one[1].split(",")[0], path)
     return re.sub(r"<\w+>", "x", path)
 
