@@ -387,6 +387,22 @@ def test_the_words_of_a_text_that_was_posted_before_are_read_at_once(world: File
     assert evidence(caller, identity)[0] == (expression, "cervical dystonia")
 
 
+@pytest.mark.parametrize("is_later", [True, False])
+def test_a_text_that_its_sender_put_under_an_id_of_its_own_is_read_also_when_it_comes_later(
+    world: FileWorld, is_later: bool
+) -> None:
+    caller = world.caller()
+    text = {"resourceType": "Binary", "id": "f1", "contentType": "text/plain"}
+    text["data"] = base64.b64encode(WORDS).decode()
+    if not is_later:
+        assert caller.put("Binary/f1", text).status_code == 201
+    identity = send(caller, document(kind="text/plain"), reason="")
+    assert caller.queue_of(identity) == ("intake-review" if is_later else "adult-movement-disorders")
+    if is_later:
+        assert caller.put("Binary/f1", text).status_code == 201
+    assert caller.queue_of(identity) == "adult-movement-disorders"
+
+
 def test_a_text_of_another_client_is_never_read(world: FileWorld) -> None:
     text = world.caller("ehr-b").post("Binary", WORDS, Content_Type="text/plain").json["id"]
     caller = world.caller()
