@@ -7,17 +7,16 @@ from typing import Any
 
 import orjson
 
-from referral_service.fhir.bundle import Entry
 from referral_service.intake import supporting
 from referral_service.intake.changes import CANCELS
 from referral_service.intake.course import Course
-from referral_service.intake.draft import AUTHORED_ONLY, SUPPORTING
+from referral_service.intake.draft import SUPPORTING
 from referral_service.intake.files import await_files
 from referral_service.intake.reading import placer_if_readable
-from referral_service.intake.replays import Before, Remembered, again, remembered
+from referral_service.intake.replays import Before, Remembered, again, kept, remembered
 from referral_service.intake.rows import add_key, add_ledger
 from referral_service.intake.site import Answer, Became, failed, is_failed, type_and_id
-from referral_service.issues import FaultKind, Issue, error, information
+from referral_service.issues import FaultKind, Issue, error
 from referral_service.referral import Disposition
 from referral_service.store import audit, lookups
 
@@ -37,7 +36,7 @@ def store_supporting(course: Course) -> None:
         if place in course.reading.entry_faults:
             course.answers[place] = failed(FaultKind.INVALID, *course.reading.entry_faults[place])
         elif entry.type not in SUPPORTING:
-            course.answers[place] = _kept(course, entry)
+            course.answers[place] = kept(entry, course.draft.assigned.get(id(entry.resource), ""))
         elif first is not None and not entry.addresses():
             course.answers[place] = again(entry, before.of(entry.type, place), repeated)
         else:
@@ -71,14 +70,6 @@ def _answer_empty_entries(course: Course) -> None:
             words = "This entry has no resource."
             missing = error("required", "missing-element", words, f"Bundle.entry[{place}].resource")
             course.answers[place] = failed(FaultKind.INVALID, *(course.reading.entry_faults.get(place) or [missing]))
-
-
-def _kept(course: Course, entry: Entry) -> Answer:
-    what = "is written by this service itself" if entry.type in AUTHORED_ONLY else "is not stored by itself"
-    words = f"A {entry.type} {what}; it stands in the text received."
-    issue = information("informational", "not-stored", words, entry.path)
-    kind, identity = type_and_id(course.draft.assigned.get(id(entry.resource), ""))
-    return Answer(Became.KEPT, (issue,), kind or None, identity or None)
 
 
 def write(course: Course) -> None:

@@ -10,6 +10,8 @@ import orjson
 from referral_service.fhir.bundle import Entry
 from referral_service.fhir.writer import decided_issues
 from referral_service.intake.course import Course
+from referral_service.intake.deciding import located
+from referral_service.intake.draft import AUTHORED_ONLY, SUPPORTING
 from referral_service.intake.site import Answer, Became, Received, failed, type_and_id
 from referral_service.issues import FaultKind, Issue, Severity, error, information
 from referral_service.store import lookups
@@ -46,7 +48,8 @@ def replay_of_request(course: Course) -> Received | None:
     course.draft.add_received("replay", keep_body=False, answers=before)
     course.draft.write(course.connection)
     first = Before(before)
-    answers = [_again(course, first.of(kind, place)) for place, kind in enumerate(_types(course))]
+    entries = {entry.position or 0: entry for entry in course.envelope.entries}
+    answers = [_again(course, entries.get(place), first.of(kind, place)) for place, kind in enumerate(_types(course))]
     return Received(tuple(course.forbidden.get(place, answer) for place, answer in enumerate(answers)))
 
 
@@ -102,17 +105,31 @@ def _types(course: Course) -> list[str | None]:
     return [entry.get("resource", {}).get("resourceType") for entry in course.envelope.payload["entry"]]
 
 
-def _again(course: Course, before: Remembered) -> Answer:
+def _again(course: Course, entry: Entry | None, before: Remembered) -> Answer:
+    """What was said of an entry is said again, of the place where it stands now."""
     if isinstance(before, dict):
         return _said_before(before)
+    if entry is not None and entry.type not in (*SUPPORTING, "ServiceRequest"):
+        return kept(entry, before or "")
+    remarks = course.remarks_of(entry) if entry is not None else ()
     kind, identity = type_and_id(before or "")
     row = lookups.current(course.connection, course.incoming.client, kind, identity) if before else None
     if row is None:
         return Answer(Became.KEPT, (_not_anew(""),))
     if kind != "ServiceRequest":
-        return _as_it_stands(kind, dict(row))
+        return _as_it_stands(kind, dict(row), issues=remarks)
     task_id = lookups.referral_with_task(course.connection, identity)[1]["id"]
-    return _as_it_stands(kind, dict(row), task_id, decided_issues(row["decision"]))
+    decided = decided_issues(row["decision"])
+    return _as_it_stands(kind, dict(row), task_id, (*(located(decided, entry) if entry else decided), *remarks))
+
+
+def kept(entry: Entry, reference: str) -> Answer:
+    """On an entry of a type that is not stored; ``reference`` is what stands for it here, if anything does."""
+    what = "is written by this service itself" if entry.type in AUTHORED_ONLY else "is not stored by itself"
+    words = f"A {entry.type} {what}; it stands in the text received."
+    issue = information("informational", "not-stored", words, entry.path)
+    kind, identity = type_and_id(reference)
+    return Answer(Became.KEPT, (issue,), kind or None, identity or None)
 
 
 def _not_anew(path: str) -> Issue:
