@@ -21,24 +21,13 @@ from referral_service.store.engine import Store
 from referral_service.web.authentications import GAP, Seldom
 from tests.systems import LEFT_OUT, System, rsa_key
 from tests.web.provider import CLIENT, SECRET, running
-from tests.web.signing import KEY, PASSWORD, add_users, form, sign_in
+from tests.web.signing import KEY, PASSWORD, form, sign_in
 from tests.web.test_audit import events
 from tests.web.test_openid import come_back, to_provider
 
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 GIVEN, NOT_GIVEN = "0", "4"
 IN, OUT = ("110122", "Login"), ("110123", "Logout")
-
-
-@pytest.fixture
-def asking(site: Site) -> Flask:
-    add_users(site.store)
-    return application(site, Gate(asks=True, secret_key=KEY))
-
-
-@pytest.fixture
-def browser(asking: Flask) -> FlaskClient:
-    return asking.test_client()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from io import BytesIO
 
 import orjson
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
@@ -24,17 +23,6 @@ from tests.web.test_sign_in import moved
 
 WORDS = 'Called the parents: "on & off" <b>since May</b>\nsecond line'
 TOO_LONG = timedelta(minutes=15)
-
-
-@pytest.fixture
-def asking(site: Site) -> Flask:
-    add_users(site.store)
-    return application(site, Gate(asks=True, secret_key=KEY))
-
-
-@pytest.fixture
-def browser(asking: Flask) -> FlaskClient:
-    return asking.test_client()
 
 
 @pytest.fixture

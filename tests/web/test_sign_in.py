@@ -23,18 +23,6 @@ from tests.shapes import CHILD_BORN, patient, referral
 from tests.web.signing import KEY, OURS, PASSWORD, USERS, add_users, form, sign_in, token_on
 
 
-@pytest.fixture
-def asking(site: Site) -> Flask:
-    """The service with somebody of each role, where everybody is asked who they are."""
-    add_users(site.store)
-    return application(site, Gate(asks=True, secret_key=KEY))
-
-
-@pytest.fixture
-def browser(asking: Flask) -> FlaskClient:
-    return asking.test_client()
-
-
 def moved(client: FlaskClient, back: timedelta) -> None:
     """As if the last thing had been done that much longer ago."""
     with client.session_transaction() as session:
