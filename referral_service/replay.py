@@ -38,7 +38,7 @@ class Replayed:
 def replay(store: Store, policy: Policy) -> Iterator[Replayed]:
     """Every stored referral, in the order of their ids."""
     site = site_of(store, policy, "http://localhost")
-    with store.reading() as connection:
+    with store.at_one_moment() as connection:
         for row in decided(connection):
             yield _again(site, row["id"], row["decision"], row["decision_input"], row["by_hand"])
 

@@ -43,7 +43,7 @@ def create_front() -> Front:
 
 def run(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; requests in flight are finished first."""
-    workers = 1 if settings.database_url.startswith("sqlite") else max(1, (os.cpu_count() or 2) - 1)
+    workers = 1 if settings.database_url.startswith("sqlite") else os.cpu_count() or 1
     Granian(
         "referral_service.server:create_front",
         address=settings.host,

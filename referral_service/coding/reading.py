@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from referral_service.coding import words
@@ -20,6 +21,7 @@ from referral_service.referral import Assertion, Evidence, Fact, Place
 OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
 """Where the referral speaks for itself."""
 _AROUND = 25
+_DISPLAYS = 2048
 _CONTEXT_OF = {"neck": "neck", "gut": "gut", "drug-context": "drug", "parkinson": "parkinson"}
 """Kinds of ``data/causes.tsv`` -> the context that they give to an ambiguous term."""
 _TAKEN_BACK = ("ruled-out", "excluded", "refuted", "dismissed", "withdrawn")
@@ -141,7 +143,9 @@ def _read_coding(fact: Fact, vocabulary: Vocabulary, policy: Policy) -> FactRead
     """A known code speaks for itself; its display is read for hedges and negation, or when the code is unknown."""
     assert fact.coding is not None
     read = read_code(fact.coding, vocabulary)
-    display = read_text(fact.coding.display, fact.language, vocabulary, policy) if fact.coding.display else None
+    display = (
+        _read_display(fact.coding.display, fact.language, _Ground(vocabulary, policy)) if fact.coding.display else None
+    )
     spoken = _read_words(fact, f"{fact.expression}.display", display, vocabulary, policy) if display else None
     if read.meaning is None:
         return spoken or FactReading(fact)
@@ -155,6 +159,27 @@ def _read_coding(fact: Fact, vocabulary: Vocabulary, policy: Policy) -> FactRead
     elsewhere = meaning.kind is Kind.ELSEWHERE and not named
     unlike = spoken.found if spoken and spoken.is_elsewhere and meaning.kind is Kind.DYSTONIA else ()
     return FactReading(fact, (found, *named, *unlike), display, elsewhere)
+
+
+class _Ground:
+    """A vocabulary and a policy as one key of a cache, compared by identity."""
+
+    __slots__ = ("policy", "vocabulary")
+
+    def __init__(self, vocabulary: Vocabulary, policy: Policy) -> None:
+        self.vocabulary, self.policy = vocabulary, policy
+
+    def __hash__(self) -> int:
+        return hash((id(self.vocabulary), id(self.policy)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Ground) and self.vocabulary is other.vocabulary and self.policy is other.policy
+
+
+@lru_cache(_DISPLAYS)
+def _read_display(display: str, declared: str | None, ground: _Ground) -> TextReading:
+    """Senders name a code by the same words each time; only what they write themselves is read anew."""
+    return read_text(display, declared, ground.vocabulary, ground.policy)
 
 
 def _hedged(found: Found, named: Sequence[Found]) -> Found:

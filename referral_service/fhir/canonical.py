@@ -14,7 +14,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from referral_service.fhir.bundle import Entry, Envelope, Resource, literal
-from referral_service.fhir.parse import dump
+from referral_service.fhir.parse import dump_sorted
 from referral_service.referral import DecisionInput
 
 _LEFT_OUT = ("id", "meta", "text", "contained")
@@ -48,7 +48,10 @@ def _hash(envelope: Envelope, entry: Entry, path: tuple[int, ...]) -> str:
 
 def _replaced(value: Any, envelope: Envelope, source: Entry, path: tuple[int, ...]) -> Any:
     if isinstance(value, dict):
-        changed = {name: _replaced(item, envelope, source, path) for name, item in value.items()}
+        changed = {
+            name: _replaced(item, envelope, source, path) if isinstance(item, dict | list) else item
+            for name, item in value.items()
+        }
         if isinstance(value.get("reference"), str):
             changed["reference"] = _address(value["reference"], envelope, source, path)
         return changed
@@ -70,20 +73,12 @@ def _address(reference: str, envelope: Envelope, source: Entry, path: tuple[int,
 
 
 def _digest(value: Any) -> str:
-    return digest(dump(_sorted(value)))
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(item) for item in value]
-    return value
+    return digest(dump_sorted(value))
 
 
 def same(one: Any, other: Any) -> bool:
     """Whether two JSON values say the same, whatever the order of their keys."""
-    return dump(_sorted(one)) == dump(_sorted(other))
+    return dump_sorted(one) == dump_sorted(other)
 
 
 def digest(text: bytes) -> str:

@@ -165,6 +165,7 @@ class Draft:
         forget_tokens(connection, [change.id for change in self.replacements if change.table is not tables.task])
         add_event(self, connection)
         self._keep_files(connection)
+        deliveries.note(self.rows, self._changes())
         insert_all(connection, self.rows)  # first of all the text received, which the others refer to
         for change in sorted(self.replacements, key=lambda one: one.id):
             kept = replace_version(
@@ -180,9 +181,8 @@ class Draft:
             state, referral_id, notice = self.taken
             taking = self.incoming.taking
             take_ledger(connection, taking.received_id, taking.position, state, referral_id, notice)
-        if self.rows.keys() & {tables.notice, tables.scene, tables.ehr_fetch, tables.ehr_file}:
+        if self.rows.keys() & {tables.outbox, tables.notice, tables.scene, tables.ehr_fetch, tables.ehr_file}:
             ring(connection)
-        deliveries.note(connection, self._changes())
 
     def _keep_files(self, connection: Connection) -> None:
         """What was fetched for a record is seen with its new version too, as long as that names it."""

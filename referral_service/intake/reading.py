@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -127,31 +127,33 @@ def references(value: Any) -> list[str]:
 
 def attachment_addresses(value: Any) -> list[str]:
     """Where the attachments of a resource say that their content is, in document order."""
-    found: list[str] = []
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if name in ATTACHMENTS:
-                listed = item if isinstance(item, list) else [item]
-                found += [one["url"] for one in listed if isinstance(one, dict) and isinstance(one.get("url"), str)]
-            found += attachment_addresses(item)
-    elif isinstance(value, list):
-        for item in value:
-            found += attachment_addresses(item)
-    return found
+    return [
+        one["url"]
+        for element in _elements(value)
+        for name in ATTACHMENTS & element.keys()
+        for one in (element[name] if isinstance(element[name], list) else [element[name]])
+        if isinstance(one, dict) and isinstance(one.get("url"), str)
+    ]
 
 
 def _reference_elements(value: Any) -> list[Resource]:
     """Everything in a resource that can lead elsewhere: a Reference by its address or by its logical identifier."""
-    found: list[Resource] = []
-    if isinstance(value, dict):
-        if isinstance(value.get("reference"), str) or isinstance(value.get("identifier"), dict):
-            found.append(value)
-        for item in value.values():
-            found += _reference_elements(item)
-    elif isinstance(value, list):
-        for item in value:
-            found += _reference_elements(item)
-    return found
+    return [
+        element
+        for element in _elements(value)
+        if isinstance(element.get("reference"), str) or isinstance(element.get("identifier"), dict)
+    ]
+
+
+def _elements(value: Any) -> Iterator[Resource]:
+    """Every object in a JSON value, itself included, in document order."""
+    ahead = [value]
+    while ahead:
+        here = ahead.pop()
+        if isinstance(here, dict):
+            yield here
+            here = here.values()
+        ahead += [item for item in reversed(here) if isinstance(item, dict | list)]
 
 
 def _check_identifiers(listed: list[Any]) -> list[Issue]:

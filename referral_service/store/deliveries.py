@@ -16,6 +16,7 @@ from referral_service.store import leases, tables
 from referral_service.store.engine import instant
 from referral_service.store.lookups import table_of
 from referral_service.store.tables.deliveries import DEAD, DELIVERED, DROPPED, SUBSCRIPTION, SUPERSEDED, WAITING
+from referral_service.store.writes import Rows
 
 __all__ = ["DEAD", "DELIVERED", "DROPPED", "SUBSCRIPTION", "SUPERSEDED", "WAITING"]
 
@@ -35,11 +36,10 @@ class Receiver:
     client: str
 
 
-def note(connection: Connection, changes: Sequence[Row]) -> None:
-    """New versions, in the transaction that makes them; whoever works elsewhere is woken once it is committed."""
+def note(rows: Rows, changes: Sequence[Row]) -> None:
+    """New versions, to be written with what they are versions of. Whoever writes them rings."""
     if changes:
-        connection.execute(insert(tables.outbox), [dict(change) for change in changes])
-        leases.ring(connection)
+        rows.setdefault(tables.outbox, []).extend(dict(change) for change in changes)
 
 
 def is_anything_noted(connection: Connection) -> bool:

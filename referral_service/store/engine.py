@@ -10,21 +10,26 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, Table, create_engine, event, make_url, text
+from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = ["Connection", "Store", "Table", "instant", "open_store", "sqlite_file", "when_durable"]
 
 BUSY_SECONDS = 10
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 5, 3, 20
 """How long PostgreSQL may take: to let us in; where somebody waits for the answer, also for a lock and a statement."""
-_TOLD = "told when durable"
+PING_SECONDS = 0.2
+_TOLD, _USED = "told when durable", "used at"
 _QUIET: dict[str, Any] = {"hide_parameters": True}
 """No log and no exception of the database's shows the values of a statement, which are patients' data."""
 UNUSABLE: tuple[type[Exception], ...] = (ArgumentError, DBAPIError, ValueError)
@@ -43,15 +48,19 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
+        """On PostgreSQL each statement by itself, which sees no less than in a transaction, and ends with no ROLLBACK:
+        at one the driver forgets every statement that it has prepared."""
         with self.engine.connect() as connection:
-            yield connection
+            yield connection.execution_options(isolation_level="AUTOCOMMIT") if self.is_shared else connection
 
     @contextmanager
     def at_one_moment(self) -> Iterator[Connection]:
         """Reads that see the database as it was at the first of them, whatever is written meanwhile."""
         with self.engine.connect() as connection:
-            # SQLite reads like this by itself (https://www.sqlite.org/isolation.html).
-            yield connection.execution_options(isolation_level="REPEATABLE READ") if self.is_shared else connection
+            if self.is_shared:  # SQLite reads like this by itself (https://www.sqlite.org/isolation.html).
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -108,11 +117,30 @@ def open_store(url: str, *, pool_size: int = 8, is_waited_for: bool = False) -> 
     if parts.get_backend_name() == "postgresql":
         given = {"connect_timeout": CONNECT_SECONDS}
         driven = parts.set(drivername="postgresql+psycopg")
-        engine = create_engine(driven, pool_size=pool_size, pool_pre_ping=True, connect_args=given, **_QUIET)
+        engine = create_engine(driven, pool_size=pool_size, connect_args=given, **_QUIET)
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", partial(_ping_after_pause, engine.dialect))
         if is_waited_for:
             event.listen(engine, "connect", _bound_postgresql)
         return Store(engine, nullcontext())
     raise ValueError("the database is neither SQLite nor PostgreSQL")
+
+
+def _note_use(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    record.info[_USED] = monotonic()
+
+
+def _ping_after_pause(dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+    """A connection that has not been used for a moment may have been ended by the other side; then all are made anew.
+
+    One that was used just now is not asked, for that would be a round trip more with every request.
+    """
+    if monotonic() - record.info.get(_USED, monotonic()) < PING_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as problem:
+        raise InvalidatePoolError from problem
 
 
 def _bound_postgresql(connection: DBAPIConnection, _: object) -> None:

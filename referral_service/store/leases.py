@@ -8,20 +8,25 @@ has taken it since (https://martin.kleppmann.com/2016/02/08/how-to-do-distribute
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from threading import Event
+from functools import lru_cache
+from threading import Event, Lock, Timer
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Table, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, select, update
 
-from referral_service.store.engine import Store, instant
+from referral_service.store.engine import UNAVAILABLE, Store, instant, when_durable
 from referral_service.store.writes import overtaking
 
 LEASE = timedelta(seconds=60)
 CHANNEL = "referral_outbox"
 _SLICE = 1.0
+_QUIET_SECONDS = 0.05
+
+log = logging.getLogger("referral_service")
 
 Row = Mapping[str, Any]
 
@@ -78,9 +83,51 @@ def _key(table: Table, row: Row) -> list[ColumnElement[bool]]:
 
 
 def ring(connection: Connection) -> None:
-    """Wakes the workers of other processes once this transaction is committed; SQLite has none."""
+    """Wakes the workers of other processes once this transaction is committed; SQLite has none.
+
+    Apart from the transaction: PostgreSQL commits those that notify one after the other, each with its wait for the
+    disk. A ring that is lost with a process is made up for by the workers, who look by themselves every few seconds.
+    """
     if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_notify(CHANNEL, "")))
+        when_durable(connection, _bell_of(connection.engine).ring)
+
+
+class _Bell:
+    """Rings at once, and then at most every :data:`_QUIET_SECONDS`, whoever many want it rung."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._lock = engine, Lock()
+        self._is_wanted, self._is_pausing = False, False
+
+    def ring(self) -> None:
+        with self._lock:
+            if self._is_pausing:
+                self._is_wanted = True
+                return
+            self._is_pausing = True
+        pause = Timer(_QUIET_SECONDS, self._after_pause)
+        pause.daemon = True
+        pause.start()
+        self._notify()
+
+    def _after_pause(self) -> None:
+        with self._lock:
+            self._is_pausing, is_wanted, self._is_wanted = False, self._is_wanted, False
+        if is_wanted:
+            self.ring()
+
+    def _notify(self) -> None:
+        try:
+            with self._engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.execute(select(func.pg_notify(CHANNEL, "")))
+        except UNAVAILABLE:
+            log.warning("bell_not_rung")
+
+
+@lru_cache(4)
+def _bell_of(engine: Engine) -> _Bell:
+    return _Bell(engine)
 
 
 class Bell(Protocol):

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
-    CompoundSelect,
     Connection,
     String,
     and_,
@@ -26,7 +25,8 @@ from sqlalchemy import (
 )
 
 from referral_service.store import tables
-from referral_service.store.writes import bounded
+from referral_service.store.direct import Question
+from referral_service.store.writes import bounded, overtaking
 from referral_service.worklist import FINAL
 
 Pair = tuple[str, str]
@@ -92,14 +92,16 @@ def known(
     question = _question(bool(asked), bool(names), has_absolute, bool(wanted))
     if question is None:
         return found
-    values = {
-        "client": client,
-        "keys": list(asked),
-        "names": list(names),
-        "ids": [name.rpartition("/")[2] for name in names],
-        "identifiers": list(wanted),
-    }
-    for what, first, second, one, two, three in connection.execute(question, values):
+    values: dict[str, Any] = {"client": client}
+    if asked:
+        values["keys"] = list(asked)
+    if names:
+        values |= {"names": list(names), "ids": [name.rpartition("/")[2] for name in names]}
+    if wanted:
+        values["identifiers"] = list(wanted)
+    with overtaking(connection):
+        rows = question.rows(connection, values)
+    for what, first, second, one, two, three in rows:
         if what == "key":
             found.keys[asked[first, second]] = KnownKey(one, two, three)
         elif what == "address":
@@ -121,7 +123,7 @@ _IDENTIFIERS: BindParameter[Any] = bindparam("identifiers", expanding=True)
 
 
 @cache
-def _question(keys: bool, names: bool, absolute: bool, identifiers: bool) -> CompoundSelect[Any] | None:
+def _question(keys: bool, names: bool, absolute: bool, identifiers: bool) -> Question | None:
     """The one query for what is asked, put together once: composing it costs more than running it."""
     parts: list[Any] = []
     if keys:
@@ -132,7 +134,7 @@ def _question(keys: bool, names: bool, absolute: bool, identifiers: bool) -> Com
         parts.append(_absolute())
     if identifiers:
         parts.append(_patients())
-    return union_all(*parts) if parts else None
+    return Question(union_all(*parts)) if parts else None
 
 
 def _keys() -> Any:
@@ -281,22 +283,20 @@ def referral_with_task(connection: Connection, referral_id: str) -> tuple[Mappin
 _IS_AWAITED = and_(tables.token.c.type == "ServiceRequest", tables.token.c.param == "_awaits")
 
 
-@cache
-def _awaiting() -> Any:
-    token = tables.token
-    return (
-        select(token.c.owner)
-        .distinct()
-        .where(token.c.client == _CLIENT, _IS_AWAITED)
-        .where(token.c.value.in_(_NAMES))
-        .order_by(token.c.owner)
-    )
+_AWAITING = Question(
+    select(tables.token.c.owner)
+    .distinct()
+    .where(tables.token.c.client == _CLIENT, _IS_AWAITED)
+    .where(tables.token.c.value.in_(_NAMES))
+    .order_by(tables.token.c.owner)
+)
 
 
 def awaiting(connection: Connection, client: str, names: Iterable[str]) -> list[str]:
     """Ids of referrals that wait for a Patient or a record which goes by one of ``names``."""
     values = {"client": client, "names": [bounded(name) for name in names]}
-    return list(connection.execute(_awaiting(), values).scalars())
+    with overtaking(connection):
+        return [row[0] for row in _AWAITING.rows(connection, values)]
 
 
 def all_awaiting(connection: Connection) -> list[tuple[str, str]]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from itertools import count
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Table, delete, exists, insert, select, update
-from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from referral_service.referral import Priority
-from referral_service.store import tables
+from referral_service.store import direct, tables
 from referral_service.store.alerts import close_with_hold
 from referral_service.worklist import FINAL
 
@@ -38,13 +38,18 @@ _PARENTS_FIRST = tuple(tables.metadata.sorted_tables)
 
 
 def insert_all(connection: Connection, rows: Rows) -> None:
-    """Inserts everything in about one round trip (on PostgreSQL a pipeline, on SQLite there is no trip to save).
+    """Inserts everything: on PostgreSQL by one statement, on SQLite by one a table.
 
     Raises :class:`KeyTaken` when a key is taken.
     """
-    with overtaking(connection), _pipeline(connection):
-        for table in _PARENTS_FIRST:
-            _insert(connection, table, rows.get(table, []))
+    filled = {table: _in_order(table, rows[table]) for table in _PARENTS_FIRST if rows.get(table)}
+    with overtaking(connection):
+        if connection.dialect.name == "postgresql" and sum(map(len, filled.values())) <= _AT_ONCE:
+            _insert_at_once(connection, filled)
+        else:
+            with direct.pipeline(connection):
+                for table, ordered in filled.items():
+                    _insert(connection, table, ordered)
 
 
 @contextmanager
@@ -71,36 +76,54 @@ _LOST_RACES = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 
+_AT_ONCE = 200
+"""More rows come in so many shapes that a statement for all of them would never be used twice."""
+
+
+def _in_order(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
+    """One order for all writers, so that two with keys in common wait for each other in turn and never in a circle."""
+    keys = [column.name for column in table.primary_key]
+    ordered = sorted(rows, key=lambda row: [row.get(name, 0) for name in keys]) if len(rows) > 1 else rows
+    return [{**row, **_for_the_list(row)} for row in ordered] if table is tables.task else ordered
+
+
 def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    if rows:
-        statement, columns = _statement(table, connection.dialect)
-        keys = [column.name for column in table.primary_key]
-        # One order for all writers, so that two with keys in common wait for each other in turn and never in a circle.
-        ordered = sorted(rows, key=lambda row: [row[name] for name in keys])
-        if table is tables.task:
-            ordered = [{**row, **_for_the_list(row)} for row in ordered]
-        connection.exec_driver_sql(statement, _values(ordered, columns, connection.dialect))
+    statement, names = _statement(table, connection.dialect.name)
+    direct.cursor(connection).executemany(statement, [[row.get(name) for name in names] for row in rows])
 
 
-def _pipeline(connection: Connection) -> AbstractContextManager[Any]:
-    if connection.dialect.name != "postgresql":
-        return nullcontext()
-    driver: Any = connection.connection.driver_connection
-    pipeline: AbstractContextManager[Any] = driver.pipeline()
-    return pipeline
+def _insert_at_once(connection: Connection, filled: Mapping[Table, Sequence[Row]]) -> None:
+    """All constraints are looked at when the statement has ended, so no row has to wait for the one it refers to."""
+    statement = _one_statement(tuple((table, len(new)) for table, new in filled.items()))
+    values = [row.get(name) for table, new in filled.items() for row in new for name in _columns(table)]
+    direct.cursor(connection).execute(statement, values)
 
 
 @cache
-def _statement(table: Table, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
-    compiled = insert(table).compile(dialect=dialect)
-    return str(compiled), tuple(column.name for column in table.columns)
+def _columns(table: Table) -> tuple[str, ...]:
+    """What an insert fills: all but a number that the database gives."""
+    return tuple(column.name for column in table.columns if column is not table.autoincrement_column)
 
 
-def _values(rows: Sequence[Row], columns: Sequence[str], dialect: Dialect) -> Any:
-    """What stands in each column, None where a row says nothing of it."""
-    if dialect.positional:
-        return [tuple(row.get(name) for name in columns) for row in rows]
-    return [{name: row.get(name) for name in columns} for row in rows]
+@cache
+def _statement(table: Table, dialect: str) -> tuple[str, tuple[str, ...]]:
+    names = _columns(table)
+    compiled = insert(table).values(dict.fromkeys(names)).compile(dialect=direct.DIALECTS[dialect], column_keys=names)
+    return str(compiled), names
+
+
+@lru_cache(512)
+def _one_statement(shape: tuple[tuple[Table, int], ...]) -> str:
+    """``shape`` is how many rows go into each table; the parameters are numbered in their order."""
+    quoted = direct.DIALECTS["postgresql"].identifier_preparer.quote
+    parts, number = [], count(1)
+    for table, rows in shape:
+        names = _columns(table)
+        values = ", ".join(f"({', '.join(f'${next(number)}' for _ in names)})" for _ in range(rows))
+        columns = ", ".join(map(quoted, names))
+        into = f"INSERT INTO {quoted(table.name)} ({columns}) VALUES {values}"  # noqa: S608 - names of our own tables
+        parts.append(f"into_{table.name} AS ({into})")
+    return f"WITH {', '.join(parts)} SELECT"
 
 
 def replace_version(

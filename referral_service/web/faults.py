@@ -10,7 +10,13 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, Response, g, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    MethodNotAllowed,
+    RequestedRangeNotSatisfiable,
+    RequestEntityTooLarge,
+)
 
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.logs import where
@@ -37,6 +43,7 @@ _KINDS = {
 
 
 def register(app: Flask) -> None:
+    app.logger.disabled = True  # It would write the text of an exception, which may hold what was sent.
     app.before_request(give_ids)
     app.after_request(add_ids)
     app.after_request(_harden)
@@ -84,6 +91,8 @@ def _fault(fault: Fault) -> Response:
 
 
 def _http(problem: HTTPException) -> Response:
+    if isinstance(problem, InternalServerError):  # what went wrong after the answer was made
+        return _unforeseen(problem.original_exception or problem)
     kind, code, rule, words = _KINDS.get(
         problem.code or 0, (FaultKind.INVALID, "invalid", "bad-request", "Bad request.")
     )

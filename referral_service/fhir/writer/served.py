@@ -51,7 +51,9 @@ def served(
 
 def _rewritten(value: Any, rewrite: Callable[[str], str | None]) -> Any:
     if isinstance(value, dict):
-        changed = {name: _rewritten(item, rewrite) for name, item in value.items()}
+        changed = {
+            name: _rewritten(item, rewrite) if isinstance(item, dict | list) else item for name, item in value.items()
+        }
         reference = value.get("reference")
         if isinstance(reference, str):
             changed["reference"] = rewrite(reference) or reference

@@ -1,4 +1,8 @@
-"""The Task that a referral lives as, and the Provenance of what was decided."""
+"""The Task that a referral lives as, and the Provenance of what was decided.
+
+Written as plain JSON and not typed on the way, for both are written with every referral; tests hold what comes out
+against the models.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,12 @@ from dataclasses import dataclass
 
 from referral_service.fhir.bundle import Resource
 from referral_service.fhir.writer.decision import concept, flag_tags
-from referral_service.fhir.writer.outcome import CANONICAL, typed
+from referral_service.fhir.writer.outcome import CANONICAL
 from referral_service.fhir.writer.served import Stamp
 from referral_service.referral import Certainty, CodePair, Decision, Queue
+
+_OPERATION = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
+_PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
 def task_reason(pair: CodePair, certainty: Certainty | None, versions: Mapping[str, str]) -> Resource:
@@ -51,7 +58,7 @@ def task(
         written["for"] = facts.subject
     if facts.requester:
         written["requester"] = facts.requester
-    return typed(decided_task(written, decision, policy_notice, versions))
+    return decided_task(written, decision, policy_notice, versions)
 
 
 def decided_task(current: Resource, decision: Decision, policy_notice: str, versions: Mapping[str, str]) -> Resource:
@@ -89,49 +96,38 @@ def provenance(
 ) -> Resource:
     """Who decided: this service, by which policy and package version (https://hl7.org/fhir/R4/provenance.html)."""
     entity = [{"role": "revision", "what": {"reference": f"ServiceRequest/{follows}"}}] if follows else []
-    return typed(
-        {
-            **({"entity": entity} if entity else {}),
-            "resourceType": "Provenance",
-            "id": stamp.id,
-            "meta": {"versionId": str(stamp.version), "lastUpdated": stamp.last_updated},
-            "target": [{"reference": target} for target in targets],
-            "recorded": stamp.last_updated,
-            "policy": [f"{CANONICAL}/policy/{policy}"],
-            "activity": {
-                "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-DataOperation", "code": activity}]
-            },
-            "agent": [
-                {
-                    "type": {
-                        "coding": [
-                            {
-                                "system": "http://terminology.hl7.org/CodeSystem/provenance-participant-type",
-                                "code": "assembler",
-                            }
-                        ]
-                    },
-                    "who": {"display": f"referral-service {package}"},
-                }
-            ],
-        }
-    )
+    return {
+        **({"entity": entity} if entity else {}),
+        "resourceType": "Provenance",
+        "id": stamp.id,
+        "meta": {"versionId": str(stamp.version), "lastUpdated": stamp.last_updated},
+        "target": [{"reference": target} for target in targets],
+        "recorded": stamp.last_updated,
+        "policy": [f"{CANONICAL}/policy/{policy}"],
+        "activity": {"coding": [{"system": _OPERATION, "code": activity}]},
+        "agent": [
+            {
+                "type": {"coding": [{"system": _PARTICIPANT, "code": "assembler"}]},
+                "who": {"display": f"referral-service {package}"},
+            }
+        ],
+    }
 
 
 def provenance_by_hand(stamp: Stamp, targets: list[str], actor: str, name: str, reason: str) -> Resource:
     """Which human has corrected a decision, and why; what the sender sent is not among the targets."""
-    participant = {"system": "http://terminology.hl7.org/CodeSystem/provenance-participant-type", "code": "author"}
-    return typed(
-        {
-            "resourceType": "Provenance",
-            "id": stamp.id,
-            "meta": {"versionId": str(stamp.version), "lastUpdated": stamp.last_updated},
-            "target": [{"reference": target} for target in targets],
-            "recorded": stamp.last_updated,
-            "reason": [{"text": reason}],
-            "activity": {
-                "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-DataOperation", "code": "UPDATE"}]
-            },
-            "agent": [{"type": {"coding": [participant]}, "who": {"identifier": {"value": actor}, "display": name}}],
-        }
-    )
+    return {
+        "resourceType": "Provenance",
+        "id": stamp.id,
+        "meta": {"versionId": str(stamp.version), "lastUpdated": stamp.last_updated},
+        "target": [{"reference": target} for target in targets],
+        "recorded": stamp.last_updated,
+        "reason": [{"text": reason}],
+        "activity": {"coding": [{"system": _OPERATION, "code": "UPDATE"}]},
+        "agent": [
+            {
+                "type": {"coding": [{"system": _PARTICIPANT, "code": "author"}]},
+                "who": {"identifier": {"value": actor}, "display": name},
+            }
+        ],
+    }

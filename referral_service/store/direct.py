@@ -1,0 +1,102 @@
+"""Statements that every request needs, straight to the driver: composed once, then run as text.
+
+SQLAlchemy writes them and knows both engines; running a statement through it takes longer than the database needs for
+it. What goes wrong is said as everywhere (:func:`referral_service.store.writes.overtaking`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.dialects.sqlite import pysqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.expression import ClauseElement
+
+DIALECTS: Mapping[str, Dialect] = {
+    "sqlite": pysqlite.dialect(),
+    # Numbered parameters are what PostgreSQL itself takes, so the driver has nothing to rewrite.
+    "postgresql": psycopg.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
+}
+LONGEST_LIST = 40
+"""Of longer lists so many lengths come that no statement would ever be used twice."""
+_SHAPES = 512
+
+
+class Slot(NamedTuple):
+    """Where a value stands in a statement: a name, or one place of a list, or of a tuple in a list."""
+
+    name: str
+    place: int = -1
+    part: int = -1
+
+
+class Text(NamedTuple):
+    """A statement as the driver takes it, and what stands at each of its parameters: a slot or a constant."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+
+
+def cursor(connection: Connection) -> Any:
+    """The driver's own; on PostgreSQL one that takes numbered parameters and sends the text as it is."""
+    if connection.dialect.name != "postgresql":
+        return connection.connection.cursor()
+    driver: Any = connection.dialect.loaded_dbapi
+    return driver.RawCursor(connection.connection.driver_connection)
+
+
+def pipeline(connection: Connection) -> AbstractContextManager[Any]:
+    """What is run inside goes to PostgreSQL in one round trip; on SQLite there is no trip to save."""
+    if connection.dialect.name != "postgresql":
+        return nullcontext()
+    driver: Any = connection.connection.driver_connection
+    together: AbstractContextManager[Any] = driver.pipeline()
+    return together
+
+
+class Question:
+    """A SELECT that is asked often, with named parameters, some of them lists. Ask within ``overtaking``."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+        self._text = lru_cache(_SHAPES)(self._composed)
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> Iterable[Any]:
+        lists = [(name, len(one), _width(one)) for name, one in values.items() if isinstance(one, list)]
+        if any(length > LONGEST_LIST for _, length, _ in lists):
+            return connection.execute(self._statement, values)  # type: ignore[call-overload, no-any-return]
+        sql, parameters = self._text(connection.dialect.name, tuple(values), tuple(lists))
+        asked = cursor(connection)
+        asked.execute(sql, [_value(one, values) for one in parameters])
+        rows: list[Any] = asked.fetchall()
+        return rows
+
+    def _composed(self, dialect: str, names: Sequence[str], lists: Sequence[tuple[str, int, int]]) -> Text:
+        slots: dict[str, Any] = {name: Slot(name) for name in names}
+        for name, length, width in lists:
+            slots[name] = [_slot(name, place, width) for place in range(length)]
+        compiled = self._statement.compile(dialect=DIALECTS[dialect])
+        state = compiled.construct_expanded_state(slots)  # type: ignore[attr-defined]
+        return Text(state.statement, tuple(state.positional_parameters))
+
+
+def _width(listed: Sequence[Any]) -> int:
+    return len(listed[0]) if listed and isinstance(listed[0], tuple) else 0
+
+
+def _slot(name: str, place: int, width: int) -> Any:
+    return tuple(Slot(name, place, part) for part in range(width)) if width else Slot(name, place)
+
+
+def _value(parameter: Any, values: Mapping[str, Any]) -> Any:
+    if not isinstance(parameter, Slot):
+        return parameter
+    found = values[parameter.name]
+    if parameter.place >= 0:
+        found = found[parameter.place]
+    return found[parameter.part] if parameter.part >= 0 else found
