@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, insert, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, delete, insert, select, update
 
 from referral_service.store import tables
+from referral_service.store.direct import Question
 from referral_service.store.engine import instant
 from referral_service.store.writes import overtaking
 
@@ -96,16 +97,20 @@ def keep_token(connection: Connection, token_hash: str, client_id: str, scopes: 
     )
 
 
+_CLIENT, _TOKEN = tables.client, tables.access_token
+_HOLDER = Question(
+    select(_CLIENT, _TOKEN.c.scopes.label("token_scopes"))
+    .join(_TOKEN, _TOKEN.c.client == _CLIENT.c.id)
+    .where(_TOKEN.c.hash == bindparam("hash"), _TOKEN.c.expires > bindparam("at"), _CLIENT.c.revoked_at.is_(None))
+)
+_OF_HOLDER = (*(column.name for column in _CLIENT.columns), "token_scopes")
+
+
 def holder(connection: Connection, token_hash: str, at: datetime) -> Row | None:
     """The client that holds a token, with ``token_scopes``; None when it is unknown, expired or of a revoked client."""
-    client, token = tables.client, tables.access_token
-    query = (
-        select(client, token.c.scopes.label("token_scopes"))
-        .join(token, token.c.client == client.c.id)
-        .where(token.c.hash == token_hash, token.c.expires > instant(at), client.c.revoked_at.is_(None))
-    )
-    found = connection.execute(query).mappings().one_or_none()
-    return dict(found) if found is not None else None
+    with overtaking(connection):
+        found = next(iter(_HOLDER.rows(connection, {"hash": token_hash, "at": instant(at)})), None)
+    return dict(zip(_OF_HOLDER, found, strict=True)) if found is not None else None
 
 
 def sweep(connection: Connection, at: datetime) -> None:

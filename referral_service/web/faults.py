@@ -92,7 +92,8 @@ def _fault(fault: Fault) -> Response:
 
 def _http(problem: HTTPException) -> Response:
     if isinstance(problem, InternalServerError):  # what went wrong after the answer was made
-        return _unforeseen(problem.original_exception or problem)
+        caused = problem.original_exception
+        return _unforeseen(caused if isinstance(caused, Exception) else problem)
     kind, code, rule, words = _KINDS.get(
         problem.code or 0, (FaultKind.INVALID, "invalid", "bad-request", "Bad request.")
     )
