@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 _ORDER = "cruds"
 _SCOPE = re.compile(r"system/(?P<type>\*|[A-Z][A-Za-z]{1,63})\.(?P<may>c?r?u?d?s?)", re.ASCII)
@@ -56,7 +57,12 @@ def parse_scopes(text: str, known: Iterable[str]) -> Scopes:
     Raises :class:`ScopeError` for what is not in the grammar, not in the order c r u d s, or of a type not known here;
     nothing is guessed at, and nothing is widened.
     """
-    types = frozenset(known)
+    return _parsed(text, frozenset(known))
+
+
+@lru_cache(1024)
+def _parsed(text: str, types: frozenset[str]) -> Scopes:
+    """Every request carries a token, and tokens carry few different scopes."""
     words = text.split(" ")
     if not text or "" in words:
         raise ScopeError("a scope is missing")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from referral_service.delivery.ground import Ground, Row, client_of
 from referral_service.delivery.ways import WAYS
@@ -15,6 +16,9 @@ from referral_service.referral import Queue
 from referral_service.store import deliveries, leases, subscriptions, systems
 from referral_service.store.deliveries import SUBSCRIPTION, Receiver
 from referral_service.store.engine import Connection, instant
+
+GATHER = timedelta(milliseconds=200)
+"""How long the oldest change waits for others, so that under load many are numbered with one wait for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,20 @@ class Dispatcher:
             changes = deliveries.noted(connection)
             if changes:
                 asked = subscriptions.that_count(connection, at)
-                for change in changes:
-                    deliveries.make(connection, change, self._receivers(connection, change, asked), at)
+                senders = {one: systems.client_in_use(connection, one) for one in {row["client"] for row in changes}}
+                told = [(change, self._receivers(connection, change, asked, senders)) for change in changes]
+                deliveries.make(connection, told, at)
                 leases.ring(connection)
         return bool(changes)
 
     def next_due(self) -> str | None:
         with self.ground.store.reading() as connection:
-            return instant(self.ground.clock()) if deliveries.is_anything_noted(connection) else None
+            oldest = deliveries.oldest_noted(connection)
+        return instant(datetime.fromisoformat(oldest) + GATHER) if oldest else None
 
-    def _receivers(self, connection: Connection, change: Row, asked: list[Row]) -> Iterator[Receiver]:
+    def _receivers(
+        self, connection: Connection, change: Row, asked: list[Row], senders: Mapping[str, Row | None]
+    ) -> Iterator[Receiver]:
         content: Resource | None = None
         for one in asked:
             if one["type"] == change["type"] and self._sees(one, change):
@@ -50,7 +58,7 @@ class Dispatcher:
                     content = read_resource(deliveries.content_of(connection, *where)[1])
                 if fits(content, json.loads(one["filters"])):
                     yield Receiver(SUBSCRIPTION, one["id"], one["client"])
-        sender = systems.client_in_use(connection, change["client"]) if change["type"] == "Task" else None
+        sender = senders[change["client"]] if change["type"] == "Task" else None
         if sender is not None and sender["tell"] in WAYS:
             yield Receiver(sender["tell"], sender["id"], sender["id"])
 

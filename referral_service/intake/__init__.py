@@ -159,7 +159,7 @@ def _take(
     visit: Visit = NOTHING,
     still: Still | None = None,
 ) -> tuple[Received, Draft]:
-    with site.store.writing() as connection, overtaking(connection):
+    with site.store.writing(is_quick=_is_quick(reading)) as connection, overtaking(connection):
         course = begin(connection, site, incoming, reading)
         if still is not None and not still(course):
             raise _CalledOffError
@@ -184,6 +184,13 @@ def _take(
             sandbox.stage(course)
         finish.write(course)
         return Received(tuple(answers)), course.draft
+
+
+_QUICK_ENTRIES = 5
+
+
+def _is_quick(reading: Reading) -> bool:
+    return reading.envelope is not None and len(reading.envelope.entries) <= _QUICK_ENTRIES
 
 
 def _with_whole_faults(reading: Reading, kinds: tuple[str, ...]) -> Reading:

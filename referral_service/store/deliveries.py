@@ -42,8 +42,11 @@ def note(rows: Rows, changes: Sequence[Row]) -> None:
         rows.setdefault(tables.outbox, []).extend(dict(change) for change in changes)
 
 
-def is_anything_noted(connection: Connection) -> bool:
-    return connection.execute(select(tables.outbox.c.number).limit(1)).first() is not None
+def oldest_noted(connection: Connection) -> str | None:
+    """When the oldest change was made that nobody was told of yet."""
+    outbox = tables.outbox
+    found: str | None = connection.execute(select(outbox.c.at).order_by(outbox.c.number).limit(1)).scalar()
+    return found
 
 
 def lead(connection: Connection) -> bool:
@@ -65,24 +68,34 @@ def noted(connection: Connection) -> list[Row]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def make(connection: Connection, change: Row, receivers: Iterable[Receiver], at: datetime) -> None:
-    """A delivery of one change to each receiver, under its next number, instead of the row of the outbox."""
-    about = {name: change[name] for name in ("type", "resource_id", "version", "referral_id", "at")}
-    for one in receivers:
-        row = {
-            **about,
-            "kind": one.kind,
-            "receiver": one.id,
-            "client": one.client,
-            "number": last_number(connection, one.kind, one.id) + 1,
-            "state": WAITING,
-            "failures": 0,
-            "give_up": instant(at + GIVE_UP),
-            "due": instant(at),
-            "attempts": 0,
-        }
-        connection.execute(insert(tables.delivery).values(row))
-    connection.execute(delete(tables.outbox).where(tables.outbox.c.number == change["number"]))
+def make(connection: Connection, told: Iterable[tuple[Row, Iterable[Receiver]]], at: datetime) -> None:
+    """A delivery of each change to each of its receivers, under its next number, instead of the row of the outbox."""
+    numbers: dict[tuple[str, str], int] = {}
+    made, done = [], []
+    for change, receivers in told:
+        done.append(change["number"])
+        for one in receivers:
+            key = (one.kind, one.id)
+            numbers[key] = 1 + (numbers[key] if key in numbers else last_number(connection, *key))
+            made.append(_delivery(change, one, numbers[key], at))
+    if made:
+        connection.execute(insert(tables.delivery), made)
+    connection.execute(delete(tables.outbox).where(tables.outbox.c.number.in_(done)))
+
+
+def _delivery(change: Row, receiver: Receiver, number: int, at: datetime) -> dict[str, Any]:
+    return {
+        **{name: change[name] for name in ("type", "resource_id", "version", "referral_id", "at")},
+        "kind": receiver.kind,
+        "receiver": receiver.id,
+        "client": receiver.client,
+        "number": number,
+        "state": WAITING,
+        "failures": 0,
+        "give_up": instant(at + GIVE_UP),
+        "due": instant(at),
+        "attempts": 0,
+    }
 
 
 def last_number(connection: Connection, kind: str, receiver: str) -> int:

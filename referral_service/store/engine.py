@@ -1,18 +1,18 @@
 """The database: SQLite in one file by default, PostgreSQL by URL, one code base.
 
 Reads begin deferred and writes immediate, so that on SQLite a writer never finds out at commit that it lost; writers
-of one process take turns at a lock rather than at the database's busy handler, which sleeps in ever longer steps.
+of one process take turns at a lock (:mod:`referral_service.store.writers`) rather than at the database's busy handler,
+which sleeps in ever longer steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -22,6 +22,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from referral_service.store.writers import Writers
 
 __all__ = ["Connection", "Store", "Table", "instant", "open_store", "sqlite_file", "when_durable"]
 
@@ -44,7 +46,8 @@ class Store:
     """An open database. Connections are passed to the functions of this package; the edge that opened one commits."""
 
     engine: Engine
-    turn: AbstractContextManager[Any]
+    writers: Writers | None
+    """Of an SQLite file; on PostgreSQL the database itself has them wait for each other."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -63,15 +66,27 @@ class Store:
                 yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """One transaction, durable when the block has ended; rolled back whole when the block raises."""
-        with self.turn, self.engine.connect() as connection:
-            connection.execution_options(writes=True)
+    def writing(self, *, is_quick: bool = False) -> Iterator[Connection]:
+        """One transaction, durable when the block has ended; rolled back whole when the block raises.
+
+        ``is_quick`` lets others who write at the same moment share the wait for the disk, where one has to wait.
+        """
+        told: list[Callable[[], None]] = []
+        with self._transaction(is_quick) as connection:
             connection.info.pop(_TOLD, None)
-            with connection.begin():
+            yield connection
+            told = connection.info.pop(_TOLD, [])
+        for tell in told:
+            tell()
+
+    @contextmanager
+    def _transaction(self, is_quick: bool) -> Iterator[Connection]:
+        if self.writers is not None:
+            with self.writers.writing(is_quick=is_quick) as connection:
                 yield connection
-            for tell in connection.info.pop(_TOLD, ()):
-                tell()
+        else:
+            with self.engine.connect() as connection, connection.begin():
+                yield connection
 
     @contextmanager
     def listening(self) -> Iterator[Connection]:
@@ -90,6 +105,8 @@ class Store:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
+        if self.writers is not None:
+            self.writers.close()
         self.engine.dispose()
 
 
@@ -113,7 +130,7 @@ def open_store(url: str, *, pool_size: int = 8, is_waited_for: bool = False) -> 
         engine = _sqlite(parts, pool_size)
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-        return Store(engine, Lock())
+        return Store(engine, Writers(engine))
     if parts.get_backend_name() == "postgresql":
         given = {"connect_timeout": CONNECT_SECONDS}
         driven = parts.set(drivername="postgresql+psycopg")
@@ -122,7 +139,7 @@ def open_store(url: str, *, pool_size: int = 8, is_waited_for: bool = False) -> 
         event.listen(engine, "checkout", partial(_ping_after_pause, engine.dialect))
         if is_waited_for:
             event.listen(engine, "connect", _bound_postgresql)
-        return Store(engine, nullcontext())
+        return Store(engine, None)
     raise ValueError("the database is neither SQLite nor PostgreSQL")
 
 

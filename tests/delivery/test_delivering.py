@@ -16,6 +16,7 @@ from referral_service.delivery.ground import Ground
 from referral_service.referral import Queue
 from referral_service.store import deliveries, systems, tables
 from referral_service.store.leases import LEASE
+from referral_service.store.writes import insert_all
 from tests.delivery.world import PUBLIC_URL, World, status_of
 from tests.receivers import Handler, Receiver, status
 from tests.shapes import Caller, Resource, referral
@@ -270,9 +271,9 @@ def test_a_change_that_is_committed_late_is_not_passed_over(world: World) -> Non
     world.hook.calls.clear()
     facts = {"client": "north", "type": "Task", "at": early["meta"]["lastUpdated"], "version": 1}
     with world.site.store.writing() as slow:
-        deliveries.note(slow, [{**facts, "resource_id": early["id"]}])
+        insert_all(slow, {tables.outbox: [{**facts, "resource_id": early["id"]}]})
         with world.site.store.writing() as quick:
-            deliveries.note(quick, [{**facts, "resource_id": late["id"]}])
+            insert_all(quick, {tables.outbox: [{**facts, "resource_id": late["id"]}]})
         world.works()
         assert [one[2] for one in world.told()] == [late["id"]]
     world.works()
@@ -286,7 +287,7 @@ def test_a_change_that_is_rolled_back_is_told_to_nobody(world: World) -> None:
 
     def begin_and_fail() -> None:
         with world.site.store.writing() as connection:
-            deliveries.note(connection, [{**facts, "resource_id": "x"}])
+            insert_all(connection, {tables.outbox: [{**facts, "resource_id": "x"}]})
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
