@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import signal
 import sys
@@ -24,6 +25,8 @@ from referral_service.worklist import Role
 if TYPE_CHECKING:
     from referral_service.store.engine import Store
 
+log = logging.getLogger("referral_service")
+
 
 @click.group()
 @click.version_option(package_name="referral-service")
@@ -34,18 +37,21 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Bring the database up to date, then serve."""
-    from referral_service.app import gate_of, prepare, remark_on_alerts
-    from referral_service.server import check_port, run
+    from referral_service.server import check_port, counting_together, run
 
     with _plainly():
         settings = from_environment()
-        gate_of(settings)
-        remark = remark_on_alerts(settings)
-        check_port(settings)
-        prepare(settings)
-        if remark:
-            click.echo(remark, err=True)
-        run(settings)
+        logs.configure(settings.log_format, settings.log_level)
+        with counting_together(settings):
+            from referral_service.app import gate_of, prepare, remark_on_alerts
+
+            gate_of(settings)
+            remark = remark_on_alerts(settings)
+            check_port(settings)
+            prepare(settings)
+            if remark:
+                log.warning(remark)
+            run(settings)
 
 
 @main.command()
@@ -58,7 +64,7 @@ def worker() -> None:
         signal.signal(number, lambda *_: stopping.set())
     with _plainly():
         settings = from_environment(serves=False)
-        logs.configure()
+        logs.configure(settings.log_format, settings.log_level)
         work(settings, stopping)
 
 

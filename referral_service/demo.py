@@ -44,6 +44,7 @@ def run_demo(port: int, directory: Path | None, *, asks: bool) -> None:
             "REFERRAL_PORT": str(port),
             "REFERRAL_DATABASE_URL": f"sqlite:///{folder / 'referral-service.db'}",
         }
+        os.environ.setdefault("REFERRAL_LOG_FORMAT", "line")
         settings = from_environment()
         check_port(settings)
         remark = remark_on_alerts(settings)
