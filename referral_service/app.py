@@ -266,20 +266,8 @@ def application(site: Site, gate: Gate = OPEN, outbound: frozenset[str] = frozen
     auditing.register(app, recorder)
     authentications.register(app)
     reads = (searching, reading, auditor, definitions, capability, openapi)
-    doors = (
-        submitting,
-        binaries,
-        messages,
-        moving,
-        operations,
-        subscribing,
-        hooks,
-        *reads,
-        token,
-        own_keys,
-        health,
-        watching,
-    )
+    about = (token, own_keys, health, watching)
+    doors = (submitting, binaries, messages, moving, operations, subscribing, hooks, *reads, *about)
     lists = (worklist, alerts, not_taken, overview, trail, deliveries)
     rooms = (*lists, pages, acting, bulk, attachments, entering, signing, openid, fetching)
     for room in (*doors, *rooms):

@@ -26,7 +26,7 @@ _NAMED = re.compile(r"[a-z_]+(?: [a-z_]+=\S*)*")
 _HARMLESS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9A-HJKMNP-TV-Z]{26}")
 """UUID, the trace id of W3C, and ULID: forms that are made by machines and hold nobody's name, number or birthday."""
 _VERSION = version("referral-service")
-_ids: ContextVar[Mapping[str, str]] = ContextVar("ids", default={})
+_ids: ContextVar[Mapping[str, str] | None] = ContextVar("ids", default=None)
 _stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
@@ -90,20 +90,20 @@ def _told(_: Any, __: str, event: _Event) -> _Event:
     words = event.pop("event")
     event["level"] = record.levelname.lower()
     if record.name.partition(".")[0] != OURS:
-        event |= {"event": "library", "logger": record.name, "message": str(record.msg)}
+        event.update(event="library", logger=record.name, message=str(record.msg))
     elif _NAMED.fullmatch(words):
         name, *facts = words.split(" ")
-        event |= {"event": name, **dict(fact.split("=", 1) for fact in facts)}
+        event.update(dict(fact.split("=", 1) for fact in facts), event=name)
     else:
-        event |= {"event": "remark", "message": words}
+        event.update(event="remark", message=words)
     raised = event.pop("exc_info", None)
     if raised:
-        event |= {"kind": raised[0].__name__, "at": where(raised[1])}
+        event.update(kind=raised[0].__name__, at=where(raised[1]))
     return event
 
 
 def _complete(logger: Any, name: str, event: _Event) -> _Event:
-    event.update(_ids.get())
+    event.update(_ids.get() or {})
     event["process"], event["version"] = getpid(), _VERSION
     return _stamp(logger, name, event)
 

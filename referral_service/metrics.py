@@ -59,9 +59,7 @@ _deliveries = Counter(
     "referral_deliveries", "Tries to tell others of a change.", ("channel", "outcome"), registry=_REGISTRY
 )
 _messages = Counter("referral_alert_messages", "Tries to tell a contact of an alert.", ("outcome",), registry=_REGISTRY)
-_fetches = Counter(
-    "referral_ehr_requests", "Records and files asked for at EHRs.", ("at", "outcome"), registry=_REGISTRY
-)
+_fetches = Counter("referral_ehr_requests", "Records and files asked of EHRs.", ("at", "outcome"), registry=_REGISTRY)
 _failures = Counter("referral_work_failures", "Background work that broke off.", ("kind",), registry=_REGISTRY)
 _unwritten = Counter(
     "referral_audit_write_failures", "Groups of audit events that the database did not take.", registry=_REGISTRY
@@ -77,9 +75,7 @@ _OF_PROCESS = {
     "stuck": _live("referral_requests_stuck", "Requests being worked on for more than 30 seconds."),
     "threads": _live("referral_request_threads", "Requests that can be worked on at once."),
     "connections": _live("referral_database_connections_in_use", "Connections to the database in use."),
-    "connections_most": _live(
-        "referral_database_connections_limit", "Connections that the database is asked for at most."
-    ),
+    "connections_most": _live("referral_database_connections_limit", "Connections that can be in use."),
     "audit_held": _live("referral_audit_held", "Audit events in memory that are not written yet."),
     "resting": _live("referral_ehr_breakers_open", "EHRs that are left alone because they failed."),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, case, func, literal, select, text, union_all
 
@@ -14,6 +13,7 @@ from referral_service.store.deliveries import DEAD, WAITING
 from referral_service.store.engine import instant
 from referral_service.worklist import FINAL, MOVES
 
+Values = dict[tuple[str, ...], float]
 Readings = Mapping[str, Mapping[tuple[str, ...], float]]
 """Name -> values of its labels -> value; counts, seconds, bytes and shares."""
 DAY = timedelta(days=1)
@@ -47,7 +47,7 @@ def in_all(connection: Connection) -> Readings:
     The rows of the ledger are counted by state and, apart from that, all of them; the two always agree.
     """
     row = tables.ledger
-    counted = dict.fromkeys(((state.value,) for state in Disposition), 0.0)
+    counted = _none((state.value,) for state in Disposition)
     for state, number in connection.execute(select(row.c.state, func.count()).group_by(row.c.state)):
         counted[state,] = float(number)
     whole = {"ledger_received": row, "referrals_stored": tables.service_request, "tasks_stored": tables.task}
@@ -78,6 +78,10 @@ def _ages(at: datetime) -> _Age:
     return age
 
 
+def _none(places: Iterable[tuple[str, ...]]) -> Values:
+    return dict.fromkeys(places, 0.0)
+
+
 def _count(connection: Connection, table: Table, *only: ColumnElement[bool]) -> float:
     return float(connection.execute(select(func.count()).select_from(table).where(*only)).scalar_one())
 
@@ -87,8 +91,8 @@ def _tasks(connection: Connection, age: _Age, today: date) -> Readings:
     is_overdue = func.sum(case((task.c.due < today.isoformat(), 1), else_=0))
     query = select(task.c.queue, task.c.status, func.count(), func.min(task.c.authored_on), is_overdue)
     places = [(queue.value, status) for queue in Queue for status in _OPEN]
-    depth, oldest = dict.fromkeys(places, 0.0), dict.fromkeys(places, 0.0)
-    overdue = {(queue.value,): 0.0 for queue in Queue}
+    depth, oldest = _none(places), _none(places)
+    overdue = _none((queue.value,) for queue in Queue)
     for queue, status, number, since, late in connection.execute(
         query.where(task.c.closed == 0).group_by(task.c.queue, task.c.status)
     ):
@@ -102,7 +106,7 @@ def _received(connection: Connection, at: datetime) -> Readings:
     row = tables.ledger
     taken = (Disposition.REVIEW, Disposition.ROUTED)
     query = select(row.c.state, func.count()).where(row.c.at >= instant(at - DAY), row.c.state.in_(taken))
-    counted: dict[Any, int] = {state: number for state, number in connection.execute(query.group_by(row.c.state))}
+    counted: dict[str, int] = {one[0]: one[1] for one in connection.execute(query.group_by(row.c.state))}
     last = connection.execute(select(func.max(row.c.at))).scalar()
     share = counted.get(Disposition.REVIEW, 0) / sum(counted.values()) if counted else None
     when = datetime.fromisoformat(last).timestamp() if last else None
@@ -112,7 +116,7 @@ def _received(connection: Connection, at: datetime) -> Readings:
 
 def _deliveries(connection: Connection, age: _Age, channels: tuple[str, ...]) -> Readings:
     row, outbox = tables.delivery, tables.outbox
-    pending, oldest, dead = ({(one,): 0.0 for one in channels} for _ in range(3))
+    pending, oldest, dead = (_none((one,) for one in channels) for _ in range(3))
     query = select(row.c.kind, row.c.state, func.count(), func.min(row.c.at)).where(row.c.state.in_((WAITING, DEAD)))
     for kind, state, number, since in connection.execute(query.group_by(row.c.kind, row.c.state)):
         if state == DEAD:
@@ -135,9 +139,9 @@ def _alerts(connection: Connection, age: _Age) -> Readings:
     query = query.group_by(alert.c.kind)
     first = (notice.c.alert_id == alert.c.id, notice.c.step == 0, notice.c.due.is_not(None))
     untold = query.join(notice, first[0]).where(*first[1:])
-    found: dict[str, dict[tuple[str, ...], float]] = {}
+    found: dict[str, Values] = {}
     for name, one in {"alerts_open": query, "alerts_untold": untold}.items():
-        numbers, oldest = ({(kind.value,): 0.0 for kind in AlertKind} for _ in range(2))
+        numbers, oldest = (_none((kind.value,) for kind in AlertKind) for _ in range(2))
         for kind, number, since in connection.execute(one):
             numbers[kind,], oldest[kind,] = float(number), age(since)
         found |= {name: numbers, f"{name}_oldest_seconds": oldest}
