@@ -18,6 +18,7 @@ import click
 
 from referral_service import logs
 from referral_service.policy import PolicyError
+from referral_service.processes import PortError, check_port, counting_together
 from referral_service.referral import Queue
 from referral_service.settings import Settings, SettingsError, from_environment
 from referral_service.worklist import Role
@@ -37,13 +38,12 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Bring the database up to date, then serve."""
-    from referral_service.server import check_port, counting_together, run
-
     with _plainly():
         settings = from_environment()
         logs.configure(settings.log_format, settings.log_level)
         with counting_together(settings):
             from referral_service.app import gate_of, prepare, remark_on_alerts
+            from referral_service.server import run
 
             gate_of(settings)
             remark = remark_on_alerts(settings)
@@ -300,7 +300,6 @@ def _plainly() -> Iterator[None]:
     """What the person at the keyboard can mend is said in one line; no value of a setting is shown."""
     from referral_service.access.people import PersonError
     from referral_service.access.registering import RegistrationError
-    from referral_service.server import PortError
     from referral_service.store.engine import UNUSABLE
     from referral_service.store.migrations import SchemaError
 

@@ -23,7 +23,7 @@ class Asked(Generic[T]):
 class _Question(Generic[T]):
     begun: float
     ended: Event = field(default_factory=Event)
-    asked: Asked[T] = field(default_factory=lambda: Asked[T]())
+    asked: Asked[T] = field(default_factory=Asked)
 
 
 @dataclass(slots=True)
@@ -54,7 +54,8 @@ class Latest(Generic[T]):
             now = self.clock()
             if found is not None and found.asked.problem is None and now - found.begun < self.keeps:
                 return found
-            self._question = begun = _Question[T](now)
+            begun: _Question[T] = _Question(now)
+            self._question = begun
         # It may hang for as long as the database does; a process that ends does not wait for it.
         Thread(target=self._answer, args=(begun,), name="latest", daemon=True).start()
         return begun

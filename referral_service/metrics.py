@@ -22,14 +22,16 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
     start_http_server,
+    values,
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from referral_service.processes import FOLDER
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 CHANNELS = ("subscription", "task", "bser", "bars")
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _REGISTRY = CollectorRegistry()
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _METHODS = frozenset(HTTPMethod)
@@ -160,7 +162,12 @@ def audit_not_written() -> None:
 
 
 def begin() -> None:
-    """What has not happened yet stands at 0, for a rate can only be taken of what was there before."""
+    """What has not happened yet stands at 0, for a rate can only be taken of what was there before.
+
+    Raises ``RuntimeError`` when the folder was named too late, so that each process would count for itself unnoticed.
+    """
+    if is_shared() and values.ValueClass is values.MutexValue:
+        raise RuntimeError(f"{FOLDER} was set after the counters were made")
     for kind in ("database_unavailable", "unforeseen"):
         _faults.labels(kind)
     for channel in CHANNELS:
@@ -177,7 +184,7 @@ def begin() -> None:
 
 def is_shared() -> bool:
     """Whether several processes count together."""
-    return _FOLDER in os.environ
+    return FOLDER in os.environ
 
 
 def note(readings: Mapping[str, float]) -> None:
@@ -195,10 +202,10 @@ class _Database(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = 0 if self._readings is None else 1
         yield GaugeMetricFamily("referral_database_up", "Whether the database could be asked.", value=up)
-        for name, values in (self._readings or {}).items():
+        for name, read in (self._readings or {}).items():
             words, labels = FAMILIES[name]
             family = GaugeMetricFamily(f"referral_{name}", words, labels=labels)
-            for given, value in values.items():
+            for given, value in read.items():
                 family.add_metric(given, value)
             yield family
 
@@ -223,12 +230,12 @@ def exposition(version: str, policy: str, readings: Readings | None) -> bytes:
 
 
 def _counted() -> CollectorRegistry:
-    folder = os.environ.get(_FOLDER)
+    folder = os.environ.get(FOLDER)
     if folder is None:
         return _REGISTRY
     _forget_the_dead(Path(folder))
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, folder)
+    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
     return registry
 
 
@@ -243,7 +250,7 @@ def _forget_the_dead(folder: Path) -> None:
     for file in folder.glob("gauge_live*.db"):
         number = int(file.stem.rpartition("_")[2])
         if not _runs(number):
-            mark_process_dead(number, str(folder))
+            mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
 
 
 def _runs(number: int) -> bool:

@@ -48,7 +48,8 @@ def is_probe() -> bool:
 def _begin() -> None:
     g.began = request.environ.get(CAME) or time.perf_counter()
     logs.begin()
-    watch().begin()
+    if not is_probe():
+        watch().begin()
 
 
 def _answered(response: Response) -> Response:
