@@ -182,10 +182,10 @@ def work(settings: Settings, stopping: Event) -> None:
         "fetching": Fetcher(site, ehrs, now),
         "files": FileFetcher(site, ehrs, now),
     }
+    close = _open_metrics(settings, policy)
     threads = [Thread(target=run, args=(store, one, stopping), name=name) for name, one in beside.items()]
     for thread in threads:
         thread.start()
-    close = _open_metrics(settings, policy)
     run(store, _work_of(store, policy, settings), stopping)
     for thread in threads:
         thread.join()

@@ -57,8 +57,13 @@ def test_each_event_is_an_object_with_a_stable_name_and_ids() -> None:
         {"level": "warning", "event": "library", "logger": "urllib3.pool", "message": "Retrying %r after %s"},
         {"level": "error", "event": "worker_failed", "kind": "ValueError", "at": "__main__:14"},
         {
-            **{"level": "info", "event": "request", "method": "POST", "route": "/fhir/{kind}", "status": 201},
-            **{"milliseconds": 3.1, "client": "ehr-a"},
+            "level": "info",
+            "event": "request",
+            "method": "POST",
+            "route": "/fhir/{kind}",
+            "status": 201,
+            "milliseconds": 3.1,
+            "client": "ehr-a",
         },
     ]
 
