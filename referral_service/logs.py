@@ -14,7 +14,7 @@ from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from importlib.metadata import version
 from os import getpid
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
@@ -54,11 +54,17 @@ def configure(form: str = "json", level: str = "info") -> None:
     logging.getLogger(OURS).setLevel(level.upper())
     number = logging.getLevelName(level.upper())
     _Requests.log = structlog.wrap_logger(
-        structlog.BytesLogger(sys.stderr.buffer),
+        structlog.BytesLogger(_unbuffered()),
         processors=[structlog.processors.add_log_level, _complete, render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         cache_logger_on_first_use=True,
     ).bind()
+
+
+def _unbuffered() -> BinaryIO:
+    """Standard error, where each line is one write."""
+    sys.stderr.flush()
+    return open(sys.stderr.fileno(), "wb", buffering=0, closefd=False)  # type: ignore[return-value]
 
 
 class _Requests:

@@ -24,7 +24,6 @@ from referral_service.web.http import (
     retry_later,
     site,
 )
-from referral_service.web.ids import add_ids, give_ids
 
 log = logging.getLogger("referral_service")
 
@@ -37,8 +36,6 @@ _KINDS = {
 
 
 def register(app: Flask) -> None:
-    app.before_request(give_ids)
-    app.after_request(add_ids)
     app.after_request(_harden)
     app.register_error_handler(Fault, _fault)
     app.register_error_handler(HTTPException, _http)

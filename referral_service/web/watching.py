@@ -6,13 +6,15 @@ import re
 import time
 from functools import cache
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Request, Response, current_app, g, request
+from werkzeug.routing import Rule
 
 from referral_service import logs, metrics
 from referral_service.access.callers import Kind
 from referral_service.front import CAME
 from referral_service.metrics import CONTENT_TYPE
 from referral_service.watching import Watch
+from referral_service.web.ids import add_ids, give_ids
 
 blueprint = Blueprint("watching", __name__)
 UNKNOWN = "unknown"
@@ -22,11 +24,24 @@ _PROBES = ("health.", "watching.")
 
 
 def register(app: Flask, watch: Watch) -> None:
-    """Before all others, so that whatever they do is timed, and whatever they answer is counted."""
+    """Before all others, so that whatever they do is timed and has its ids, and whatever they answer is counted."""
     app.extensions["watch"] = watch
-    app.before_request(_begin)
-    app.after_request(_answered)
-    app.teardown_request(_end)
+
+    def begin() -> None:
+        asked = _request()
+        asked.environ.setdefault(CAME, time.perf_counter())
+        give_ids()
+        if not _is_probe(asked):
+            watch.begin()
+
+    def end(response: Response) -> Response:
+        _tell(response)
+        watch.end()
+        logs.begin()
+        return add_ids(response)
+
+    app.before_request(begin)
+    app.after_request(end)
 
 
 def watch() -> Watch:
@@ -42,35 +57,36 @@ def tell() -> Response:
 
 def is_probe() -> bool:
     """Whether whoever watches the service asks how it does."""
-    return (request.endpoint or "").startswith(_PROBES)
+    return _is_probe(_request())
 
 
-def _begin() -> None:
-    g.began = request.environ.get(CAME) or time.perf_counter()
-    logs.begin()
-    if not is_probe():
-        watch().begin()
+def _is_probe(asked: Request) -> bool:
+    return (asked.endpoint or "").startswith(_PROBES)
 
 
-def _answered(response: Response) -> Response:
-    seconds = time.perf_counter() - g.began
-    template = request.url_rule.rule if request.url_rule is not None else None
-    route = _template(template) if template is not None else UNKNOWN
-    metrics.answered(route, request.method, response.status_code, seconds)
+def _request() -> Request:
+    """The request itself: through Flask's proxy each look at it would cost as much as counting it."""
+    found: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return found
+
+
+def _tell(response: Response) -> None:
+    asked = _request()
+    seconds = time.perf_counter() - asked.environ[CAME]
+    route, method, status = _route(asked.url_rule), asked.method, response.status_code
+    metrics.answered(route, method, status, seconds)
     logs.request(
-        not is_probe(),
-        method=request.method if route != UNKNOWN else UNKNOWN,
+        not _is_probe(asked),
+        method=method if route != UNKNOWN else UNKNOWN,
         route=route,
-        status=response.status_code,
+        status=status,
         milliseconds=round(1000 * seconds, 1),
         **_who(),
     )
-    return response
 
 
-def _end(_: BaseException | None) -> None:
-    watch().end()
-    logs.begin()
+def _route(rule: Rule | None) -> str:
+    return _template(rule.rule) if rule is not None else UNKNOWN
 
 
 @cache
