@@ -23,6 +23,7 @@ in its own words."""
 _FILES = "/fhir/Binary"
 PROBES = ("/health/", "/metrics")
 """Where it is asked how the service does."""
+PROBES_AT_ONCE = 4
 CAME = "referral_service.came"
 """When a request was there as a whole, by ``time.perf_counter``: what waits for a thread waits too."""
 GRACE_SECONDS = 10
@@ -58,7 +59,7 @@ class Front:
     def __init__(self, application: Wsgi, threads: int, grace: float = GRACE_SECONDS) -> None:
         self._application, self._grace = application, grace
         self._threads = ThreadPoolExecutor(threads, "request")
-        self._probes = ThreadPoolExecutor(2, "probe")
+        self._probes = ThreadPoolExecutor(PROBES_AT_ONCE, "probe")
 
     async def __rsgi__(self, scope: Any, exchange: Exchange) -> None:
         begun = time.perf_counter()

@@ -64,7 +64,7 @@ def configure(form: str = "json", level: str = "info") -> None:
 def _unbuffered() -> BinaryIO:
     """Standard error, where each line is one write."""
     sys.stderr.flush()
-    return open(sys.stderr.fileno(), "wb", buffering=0, closefd=False)  # type: ignore[return-value]
+    return open(sys.stderr.fileno(), "wb", buffering=0, closefd=False)
 
 
 class _Requests:

@@ -194,15 +194,15 @@ def note(readings: Mapping[str, float]) -> None:
 
 
 class _Database(Collector):
-    """What was read of the database; None when it could not be asked."""
+    """What was read of the database and beside it, and whether it could be asked."""
 
-    def __init__(self, readings: Readings | None) -> None:
-        self._readings = readings
+    def __init__(self, readings: Readings, is_up: bool) -> None:
+        self._readings, self._is_up = readings, is_up
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        up = 0 if self._readings is None else 1
-        yield GaugeMetricFamily("referral_database_up", "Whether the database could be asked.", value=up)
-        for name, read in (self._readings or {}).items():
+        words = "Whether the database could be asked."
+        yield GaugeMetricFamily("referral_database_up", words, value=float(self._is_up))
+        for name, read in self._readings.items():
             words, labels = FAMILIES[name]
             family = GaugeMetricFamily(f"referral_{name}", words, labels=labels)
             for given, value in read.items():
@@ -220,11 +220,11 @@ class _Build(Collector):
         yield family
 
 
-def exposition(version: str, policy: str, readings: Readings | None) -> bytes:
+def exposition(version: str, policy: str, readings: Readings, *, is_up: bool) -> bytes:
     """Everything, as Prometheus reads it."""
     return (
         generate_latest(_counted())
-        + generate_latest(_of(_Database(readings)))
+        + generate_latest(_of(_Database(readings, is_up)))
         + generate_latest(_of(_Build(version, policy)))
     )
 

@@ -102,9 +102,10 @@ class Watch:
     def exposition(self) -> bytes:
         """Everything for Prometheus; what the database knows is left out while it does not answer."""
         self.note()
-        now, ever = self._gauges.get().answer, self._in_all.get().answer
-        known = None if now is None else {**now, **(ever or {}), **self._disks()}
-        return metrics.exposition(self.version, self.policy.label, known)
+        now = self._gauges.get().answer
+        ever = self._in_all.get().answer if now is not None else None
+        known = {**(now or {}), **(ever or {}), **self._disks()}
+        return metrics.exposition(self.version, self.policy.label, known, is_up=now is not None)
 
     def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether this process can serve, and each check that says so.
