@@ -258,5 +258,6 @@ def test_what_the_metrics_are_called_is_as_prometheus_wants_it(server: Server) -
 
 @needs_promtool
 def test_the_rules_speak_when_they_are_to_and_are_silent_before() -> None:
-    ran = promtool("test", "rules", str(Path(__file__).parent / "alerts_test.yml"))
+    files = [str(Path(__file__).parent / name) for name in ("alerts_test.yml", "alerts_of_days_test.yml")]
+    ran = promtool("test", "rules", *files)
     assert ran.returncode == 0, ran.stdout + ran.stderr
