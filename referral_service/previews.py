@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from referral_service.app import site_of
+from referral_service.fhir.terminology import profiles_folder
 from referral_service.intake import Incoming, Site, preview
 from referral_service.policy import load_policy
 from referral_service.referral import Decision
@@ -20,17 +22,27 @@ _COLUMNS = ("file", "disposition", "queue", "icd10cm", "certainty", "flags", "wh
 
 def decide_files(files: Iterable[Path], policy: Path | None, at: datetime) -> list[dict[str, Any]]:
     """One row a referral, decided on the day of ``at``: ``JSON_KEYS``, and ``issues`` with what was found."""
+    with _site(policy) as site:
+        return [_row(file, decision) for file in files for decision in _decide(site, file.read_bytes(), at)]
+
+
+def read_ahead() -> None:
+    """Decides one of the shipped examples, so that all that is read and put together for that is in memory."""
+    examples = sorted((profiles_folder() / "examples" / "valid").iterdir(), key=lambda file: file.name)
+    with _site(None) as site:
+        _decide(site, examples[0].read_bytes(), datetime.now(UTC))
+
+
+@contextmanager
+def _site(policy: Path | None) -> Iterator[Site]:
     store = open_store("sqlite://")
     metadata.create_all(store.engine)
-    site = site_of(store, load_policy(policy), "http://localhost")
-    rows = [row for file in files for row in _decide(site, file, at)]
+    yield site_of(store, load_policy(policy), "http://localhost")
     store.close()
-    return rows
 
 
-def _decide(site: Site, file: Path, at: datetime) -> list[dict[str, Any]]:
-    incoming = Incoming("local", "preview", "preview", file.read_bytes(), at)
-    return [_row(file, decision) for decision in preview(site, incoming)]
+def _decide(site: Site, text: bytes, at: datetime) -> list[Decision]:
+    return preview(site, Incoming("local", "preview", "preview", text, at))
 
 
 def _row(file: Path, decision: Decision) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from granian import Granian
@@ -10,6 +11,7 @@ from granian.http import HTTP1Settings
 
 from referral_service import logs, processes
 from referral_service.front import Front
+from referral_service.previews import read_ahead
 from referral_service.settings import Settings, from_environment
 
 THREADS_PER_CORE = 2
@@ -38,6 +40,10 @@ def create_front() -> Front:
 
 def run(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; requests in flight are finished first."""
+    read_ahead()
+    # What is there by now stays: no process looks at it again for garbage, and so none gets a copy of its own.
+    gc.collect()
+    gc.freeze()
     Granian(
         "referral_service.server:create_front",
         address=settings.host,
