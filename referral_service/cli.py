@@ -234,12 +234,16 @@ def upgrade() -> None:
 
 @db.command()
 def check() -> None:
-    """Exit with 1 when the database is not up to date."""
+    """Exit with 1 when the database is not up to date, or would not keep what it acknowledges."""
+    from referral_service.store import durability
     from referral_service.store.engine import open_store
     from referral_service.store.migrations import check as check_schema
 
     with _plainly():
-        check_schema(open_store(from_environment(serves=False).database_url))
+        store = open_store(from_environment(serves=False).database_url)
+        remarks = durability.check(store)
+        check_schema(store)
+    _print(iter(remarks))
     click.echo("The database is up to date.")
 
 
@@ -295,12 +299,12 @@ def _plainly() -> Iterator[None]:
     from referral_service.access.people import PersonError
     from referral_service.access.registering import RegistrationError
     from referral_service.server import PortError
-    from referral_service.store.engine import UNUSABLE
-    from referral_service.store.migrations import SchemaError
+    from referral_service.store.durability import DurabilityError
+    from referral_service.store.engine import UNUSABLE, SchemaError
 
     try:
         yield
-    except (SettingsError, SchemaError, PortError, RegistrationError, PersonError) as problem:
+    except (SettingsError, SchemaError, DurabilityError, PortError, RegistrationError, PersonError) as problem:
         raise click.ClickException(str(problem)) from problem
     except PolicyError as problem:
         raise click.ClickException(f"The policy: {problem}") from problem
