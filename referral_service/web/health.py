@@ -1,9 +1,10 @@
-"""Liveness and readiness: whether the process runs, and whether its database takes a question."""
+"""Liveness and readiness: whether the process runs, and whether its database answers as the one it knows."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
+from referral_service.store import migrations
 from referral_service.web.http import site
 
 blueprint = Blueprint("health", __name__, url_prefix="/health")
@@ -16,5 +17,5 @@ def live() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    site().store.ping()
+    migrations.check(site().store)
     return jsonify(status="ready")

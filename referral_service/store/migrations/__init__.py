@@ -30,6 +30,10 @@ _ALONE = 0x5C4E
 _PATIENCE = 600
 """How many seconds an upgrade of an SQLite file waits for another one to end."""
 _NAME = "referral-service"
+_SERVING = (
+    "SELECT pid, pg_has_role(usesysid, 'MEMBER') OR pg_has_role('pg_signal_backend', 'MEMBER') "
+    "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE :name"
+)
 _VERSION = "SELECT version_num FROM alembic_version"
 
 
@@ -136,14 +140,15 @@ def _shut_out_others(connection: Connection) -> None:
     The lock holds up whoever asks for the version meanwhile: nobody comes in on the old one.
     """
     connection.execute(text("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE"))
-    others = (
-        "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-        f"AND application_name LIKE '{_NAME} %'"
-    )
-    own = "AND (pg_has_role(usesysid, 'MEMBER') OR pg_has_role('pg_signal_backend', 'MEMBER'))"
-    connection.execute(text(f"SELECT pg_terminate_backend(pid, 5000) {others} {own}")).all()
-    if left := connection.execute(text(f"SELECT count(*) {others}")).scalar_one():
-        raise SchemaError(f"{left} connections of processes that serve cannot be ended: stop these before an upgrade")
+    found = connection.execute(text(_SERVING), {"name": f"{_NAME} %"}).all()
+    for pid, is_ours_to_end in found:
+        if is_ours_to_end:
+            connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+    # Those that have come since wait for the version.
+    left = set(connection.execute(text(_SERVING), {"name": f"{_NAME} %"})) & set(found)
+    if left:
+        raise SchemaError(f"{len(left)} connections of processes that serve cannot be ended: stop these, then upgrade")
 
 
 @contextmanager
