@@ -31,6 +31,7 @@ from referral_service.playing import Player
 from referral_service.policy import Policy, load_policy
 from referral_service.recording import Recorder
 from referral_service.reminding import Reminder
+from referral_service.retention import Remover
 from referral_service.sealing import Sealer
 from referral_service.settings import Settings, SettingsError, from_environment
 from referral_service.store import durability, migrations
@@ -103,6 +104,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         start_thread(store, _work_of(store, policy, chosen))
         start_thread(store, _deliveries_of(store, chosen, gate.own_key))
         start_thread(store, Sealer(store, now))
+        start_thread(store, Remover(store, policy, site.host, now))
         start_thread(store, Fetcher(site, ehrs, now))
         start_thread(store, FileFetcher(site, ehrs, now))
     return served
@@ -168,6 +170,7 @@ def work(settings: Settings, stopping: Event) -> None:
     ehrs, site = _ehrs_of(settings, own_key), site_of(store, policy, settings.public_url)
     beside: dict[str, Work] = {
         "sealing": Sealer(store, now),
+        "retention": Remover(store, policy, site.host, now),
         "deliveries": _deliveries_of(store, settings, own_key),
         "fetching": Fetcher(site, ehrs, now),
         "files": FileFetcher(site, ehrs, now),

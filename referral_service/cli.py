@@ -268,6 +268,8 @@ def verify(seal: str | None) -> None:
         click.echo(f"{verdict.sealed} events sealed until {verdict.sealed_at}, seal {batch['batch']}:{batch['hash']}.")
     else:
         click.echo("No event is sealed yet.")
+    if verdict.removed:
+        click.echo(f"The first {verdict.removed} of them were removed, as the policy has it.")
     click.echo(f"{verdict.tail} not sealed yet" + (f", since {verdict.tail_since}." if verdict.tail_since else "."))
     if verdict.fault:
         raise click.ClickException(verdict.fault)

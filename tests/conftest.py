@@ -25,7 +25,7 @@ from referral_service.store.migrations import upgrade
 from referral_service.store.tables import metadata
 from tests.canaries import SCANNER
 
-APPEND_ONLY = ("audit_entity", "audit_event", "audit_seal")
+APPEND_ONLY = ("audit_anchor", "audit_entity", "audit_event", "audit_seal")
 """What the database itself keeps from being emptied."""
 
 RECEIVED_AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)

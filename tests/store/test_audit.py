@@ -78,7 +78,7 @@ def test_a_trail_that_nobody_touched_verifies_with_its_tail(sealed: Store) -> No
 
 
 def test_an_empty_trail_verifies(store: Store) -> None:
-    assert dataclasses.astuple(verify(store)) == (0, None, 0, None, None, None)
+    assert dataclasses.astuple(verify(store)) == (0, None, 0, None, None, None, 0)
 
 
 _REST = "hash, actor, actor_kind, network, request_id, action, outcome, content"
