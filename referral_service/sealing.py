@@ -123,7 +123,8 @@ def _of_noted(seals: list[Row], anchors: list[Row], expected: tuple[int, str] | 
         return
     found = next((one["hash"] for one in (*seals, *anchors) if one["batch"] == expected[0]), None)
     if found is None and anchors and expected[0] < anchors[-1]["batch"]:
-        yield f"batch {expected[0]} was removed, as the policy has it, until batch {anchors[-1]['batch']}: note a later one"
+        last = anchors[-1]["batch"]
+        yield f"batch {expected[0]} was removed, as the policy has it, until batch {last}: note a later one"
     elif found != expected[1]:
         yield f"batch {expected[0]} is not the one whose hash was noted"
 

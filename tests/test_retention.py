@@ -17,7 +17,7 @@ from referral_service.intake import Incoming, Site, receive
 from referral_service.policy import Retention
 from referral_service.retention import EVERY, Remover
 from referral_service.sealing import Sealer, verify
-from referral_service.store import audit, ledger, leases, retention, tables
+from referral_service.store import audit, leases, ledger, retention, tables
 from referral_service.store.engine import Store, instant
 from referral_service.store.writes import insert_all
 from tests.shapes import Caller, bundle, entry, patient, referral
@@ -73,7 +73,8 @@ def test_texts_of_what_was_not_taken_go_after_their_days_and_the_ledger_stays(si
     send(site, "taken", referral("A-1"))
     send(site, "refused", b"not json")
     send(site, "rejected", referral("A-2", status="draft"))
-    send(site, "in part", bundle(entry(referral("A-3")), entry(referral("A-4", status="draft")), kind="batch"), "Bundle")
+    both = entry(referral("A-3")), entry(referral("A-4", status="draft"))
+    send(site, "in part", bundle(*both, kind="batch"), "Bundle")
     send(site, "conflict", referral("A-1", reason="Blepharospasm"))
     send(site, "data", patient(id="p"), "Patient")
     before, sums = bodies(site), _sums(site)
@@ -146,7 +147,7 @@ def test_old_versions_of_an_ended_referral_go_and_what_must_stay_stays(caller: C
     assert versions(caller, f"ServiceRequest/{ended}") == [3, 2, 1]
     remove(caller.site, later(366), history_days=365)
     assert versions(caller, f"ServiceRequest/{ended}") == [3]
-    assert versions(caller, f"Task/{task['id']}") == [int(task["meta"]["versionId"]), int(task["meta"]["versionId"]) - 1]
+    assert versions(caller, f"Task/{task['id']}") == [6, 5]
     assert caller.read(f"Task/{task['id']}") == task
     assert caller.get(f"ServiceRequest/{ended}/$original").data == original
     assert versions(caller, f"Task/{caller.task_of(going)['id']}") == [2, 1]

@@ -93,8 +93,7 @@ def last_number(connection: Connection, kind: str, receiver: str) -> int:
 
 
 def content_of(connection: Connection, kind: str, identity: str, version: int) -> tuple[Row, str]:
-    """A referral or Task as it stands now, and its text at a version; one that is no longer kept is told as it is now.
-    """
+    """A referral or Task as it stands now, and its text at a version, or as it is now when that is no longer kept."""
     table, history = table_of(kind), tables.history
     row = dict(connection.execute(select(table).where(table.c.id == identity)).mappings().one())
     if row["version"] == version:

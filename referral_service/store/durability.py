@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from referral_service.store.engine import Store
+from referral_service.store.engine import Store, Unfit
 from referral_service.store.tables import metadata
 
 OLDEST_POSTGRESQL = 15
@@ -38,7 +38,7 @@ _SET_BY = {
 }
 
 
-class DurabilityError(RuntimeError):
+class DurabilityError(Unfit):
     """The database would lose what it has acknowledged; the message names each setting, its value and the right one."""
 
 

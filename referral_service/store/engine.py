@@ -19,7 +19,17 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-__all__ = ["Connection", "SchemaError", "Store", "Table", "instant", "open_store", "sqlite_file", "when_durable"]
+__all__ = [
+    "Connection",
+    "SchemaError",
+    "Store",
+    "Table",
+    "Unfit",
+    "instant",
+    "open_store",
+    "sqlite_file",
+    "when_durable",
+]
 
 BUSY_SECONDS = 10
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 5, 3, 20
@@ -31,7 +41,11 @@ UNUSABLE: tuple[type[Exception], ...] = (ArgumentError, DBAPIError, ValueError)
 """What is raised for an address that is none, or for what lies there and is no database of ours."""
 
 
-class SchemaError(RuntimeError):
+class Unfit(RuntimeError):
+    """Something about a database that whoever keeps it can mend; the message says what, with no value of any row."""
+
+
+class SchemaError(Unfit):
     """The database is not at the version that this program was written for."""
 
 

@@ -16,6 +16,7 @@ from referral_service.intake import Incoming, Site, receive
 from referral_service.sealing import Sealer, verify
 from referral_service.store import audit
 from referral_service.store.engine import Connection, Store, instant
+from tests.conftest import APPEND_ONLY
 from tests.shapes import referral
 
 AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
@@ -62,9 +63,9 @@ def tamper(store: Store, *statements: str) -> None:
 def switch_off(connection: Connection, store: Store) -> list[str]:
     """Takes the triggers away, and gives what brings them back."""
     if store.is_shared:
-        for table in ("audit_event", "audit_entity", "audit_seal", "audit_anchor"):
+        for table in APPEND_ONLY:
             connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
-        return [f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in ("audit_event", "audit_entity", "audit_seal", "audit_anchor")]
+        return [f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in APPEND_ONLY]
     triggers = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
     for name, _ in triggers:
         connection.execute(text(f"DROP TRIGGER {name}"))

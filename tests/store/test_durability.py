@@ -125,9 +125,7 @@ def test_what_is_off_for_a_role_a_database_or_an_address_alone_is_refused_too(ow
             {
                 "DATABASE2": "synchronous_commit is off, set for the database, by ALTER DATABASE: set it to on",
                 "ROLE2": "synchronous_commit is off, set for the role, by ALTER ROLE: set it to on",
-                "ROLE5": (
-                    "synchronous_commit is off, set for the role in the database, by ALTER ROLE: set it to on"
-                ),
+                "ROLE5": ("synchronous_commit is off, set for the role in the database, by ALTER ROLE: set it to on"),
             },
             "synchronous_commit is off, set by this program's environment or REFERRAL_DATABASE_URL: set it to on",
         )
@@ -163,9 +161,7 @@ def test_a_table_that_a_crash_would_empty_is_refused(postgres_url: str) -> None:
     assert found(postgres_url) == "the table outbox is UNLOGGED: ALTER TABLE outbox SET LOGGED"
 
 
-def test_a_server_older_than_those_of_the_tests_is_refused(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_older_than_those_of_the_tests_is_refused(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(postgres_url)
     with store.reading() as connection:
         here = str(connection.execute(text("SHOW server_version")).scalar_one())

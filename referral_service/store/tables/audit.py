@@ -1,7 +1,7 @@
 """Who has touched what: rows that are only ever added, and the seals that show when one was changed since.
 
-Triggers (migration 0002) refuse every UPDATE but the one that seals, every DELETE but of what lies before an anchor, and
-on SQLite every INSERT in place of a row that is there, which would remove it without a DELETE.
+Triggers (migration 0002) refuse every UPDATE but the one that seals, every DELETE but of what lies before an anchor,
+and on SQLite every INSERT in place of a row that is there, which would remove it without a DELETE.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _LAST = "coalesce((SELECT max(last) FROM audit_anchor), 0)"
 _BATCH = "coalesce((SELECT max(batch) FROM audit_anchor), 0)"
 _MAY_GO = {
     "audit_event": f"OLD.sequence IS NOT NULL AND OLD.sequence <= {_LAST}",
-    "audit_entity": f"EXISTS (SELECT 1 FROM audit_event WHERE id = OLD.event_id AND sequence <= {_LAST})",
+    "audit_entity": f"EXISTS (SELECT 1 FROM audit_event WHERE id = OLD.event_id AND sequence <= {_LAST})",  # noqa: S608
     "audit_seal": f"OLD.batch <= {_BATCH}",
 }
 # An anchor is a seal that others follow, and told of by an event; or the beginning of a trail that is brought here.
@@ -29,7 +29,7 @@ _MAY_ANCHOR = f"""NEW.batch > {_BATCH} AND (
         AND EXISTS (SELECT 1 FROM audit_seal WHERE batch > NEW.batch)
         AND EXISTS (SELECT 1 FROM audit_event WHERE id = NEW.event_id AND action = 'D' AND sequence IS NULL)
     )
-)"""
+)"""  # noqa: S608
 
 
 def upgrade() -> None:
