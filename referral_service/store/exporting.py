@@ -28,8 +28,8 @@ FORMAT = 1
 LEFT_OUT = (tables.chore, tables.quota)
 """What says nothing of a site: when chores are next, and the calls of the running second."""
 
-_ROWS, _ROWS_WITH_BYTES = 100, 4
-"""How many rows are fetched at once; one of bytes may have 20 MiB."""
+_AT_ONCE = {tables.binary_content: 1, tables.received: 4}
+"""How many rows are fetched at once, of any other table 100: a file may have 20 MiB, a request 10."""
 
 
 class ExportRefused(Unfit):
@@ -95,8 +95,7 @@ def export(store: Store, version: str, at: datetime, write: Callable[[bytes], An
 
 def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
     binary = binary_columns(table)
-    at_once = {"yield_per": _ROWS_WITH_BYTES if binary else _ROWS}
-    query = select(table).order_by(*table.primary_key).execution_options(**at_once)
+    query = select(table).order_by(*table.primary_key).execution_options(yield_per=_AT_ONCE.get(table, 100))
     for row in connection.execute(query).mappings():
         yield {str(name): _base64(value) if name in binary else value for name, value in row.items()}
 
