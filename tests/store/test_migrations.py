@@ -234,9 +234,10 @@ def test_a_program_that_was_overtaken_writes_nothing(own: Store, url: str, next_
 
 
 def test_a_service_whose_database_was_upgraded_is_not_ready_and_takes_nothing(
-    url: str, tmp_path: Path, next_version: str
+    url: str, tmp_path: Path, next_version: str, request: pytest.FixtureRequest
 ) -> None:
     server = Server(url, tmp_path)
+    request.addfinalizer(server.kill)
     server.start()
     assert server.post("/fhir/ServiceRequest", referral("before")).status_code == 201
     later = open_store(url)
