@@ -224,12 +224,16 @@ def test_nobody_else_writes_while_it_is_read(full: Site, empty: Store) -> None:
         pytest.skip("SQLite has one writer anyway")
     other = open_store(empty.engine.url.render_as_string(hide_password=False))
 
+    def write() -> None:
+        with other.writing() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '100ms'"))
+            connection.execute(text("DELETE FROM ledger"))
+
     def beside() -> Iterator[bytes]:
         for place, line in enumerate(exported(full.store)):
             if place == 5:
-                with pytest.raises(OperationalError), other.writing() as connection:
-                    connection.execute(text("SET LOCAL lock_timeout = '100ms'"))
-                    connection.execute(insert(tables.ledger))
+                with pytest.raises(OperationalError, match="LockNotAvailable"):
+                    write()
             yield line
 
     import_all(empty, beside())
