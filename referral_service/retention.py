@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from referral_service.fhir.audit import Access, Event, Who
@@ -25,7 +26,7 @@ from referral_service.worklist import machine
 
 log = logging.getLogger("referral_service")
 
-EVERY = timedelta(hours=1)
+EVERY = timedelta(days=1)
 """How long it rests once nothing more is to be removed."""
 
 
@@ -37,7 +38,7 @@ class _Rule:
     is_told: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Remover:
     """Whoever removes what is over; as many as wanted, of whom one does at a time. ``host`` is what we are called."""
 
@@ -45,6 +46,7 @@ class Remover:
     policy: Policy
     host: str
     clock: Clock
+    _after: dict[str, tuple[Any, ...]] = field(default_factory=dict, init=False)
 
     def step(self) -> bool:
         """One batch of each kind; whether it was time for that, and nobody else is at it."""
@@ -88,7 +90,7 @@ class Remover:
         def batch(chore: leases.Row, at: datetime) -> bool:
             until = instant(at - timedelta(days=rule.days))
             with self.store.reading() as connection:
-                found = rule.kind.find(connection, until)
+                found = rule.kind.find(connection, until, self._after.pop(rule.name, None))
             if not found:
                 return False
             with self.store.writing() as connection:
@@ -96,8 +98,10 @@ class Remover:
                     return False
                 removed = rule.kind.remove(connection, found, until)
                 if rule.is_told and removed:
-                    self._tell(connection, f"removed by policy: {removed} of {rule.name} until {until}", at)
+                    self._tell(connection, f"removed by policy: {removed} of {rule.name} after {rule.days} days", at)
             _log(rule.name, removed)
+            if len(found) == LIMIT:
+                self._after[rule.name] = tuple(found[-1])
             return len(found) == LIMIT
 
         return batch

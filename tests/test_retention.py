@@ -83,6 +83,9 @@ def test_texts_of_what_was_not_taken_go_after_their_days_and_the_ledger_stays(si
     remove(site, AT + 90 * DAY, rejected_text_days=90)
     assert kept(site) == {"taken", "in part", "data"}
     assert (_sums(site), len(bodies(site))) == (sums, len(before))
+    query = select(tables.audit_event.c.content).where(tables.audit_event.c.action == "D")
+    told = [json.loads(content)["outcomeDesc"] for content in column(site.store, query)]
+    assert told == ["removed by policy: 3 of rejected-texts after 90 days"]
 
 
 def _sums(site: Site) -> dict[str, int]:
@@ -449,7 +452,7 @@ def test_requests_of_before_the_kept_part_of_the_trail_are_not_missed(caller: Ca
 # One at a time, a little at a time.
 
 
-def test_more_than_one_batch_goes_in_turns_and_then_it_rests_for_an_hour(
+def test_more_than_one_batch_goes_in_turns_and_then_it_rests_for_a_day(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for module in ("referral_service.store.retention", "referral_service.retention"):

@@ -33,10 +33,11 @@ class Kind:
     table: Table
     conditions: Callable[[str], list[ColumnElement[bool]]]
 
-    def find(self, connection: Connection, until: str) -> Found:
-        """Keys of the oldest rows, in the order of their keys, at most :data:`LIMIT`."""
+    def find(self, connection: Connection, until: str, after: tuple[Any, ...] | None = None) -> Found:
+        """Keys in their order, at most :data:`LIMIT`, those ``after`` one that was found before."""
         keys = list(self.table.primary_key)
-        return connection.execute(select(*keys).where(*self.conditions(until)).order_by(*keys).limit(LIMIT)).all()
+        query = select(*keys).where(*self.conditions(until)).order_by(*keys).limit(LIMIT)
+        return connection.execute(query if after is None else query.where(tuple_(*keys) > after)).all()
 
     def remove(self, connection: Connection, found: Found, until: str) -> int:
         return connection.execute(delete(self.table).where(*self._still(found, until))).rowcount
@@ -73,11 +74,14 @@ class Versions(Kind):
 def _texts(until: str) -> list[ColumnElement[bool]]:
     """Of what was refused or rejected, or in conflict; not when something else of the same request was taken."""
     received, row = tables.received, tables.ledger
-    mine = row.c.received_id == received.c.id
     taken = or_(row.c.referral_id.is_not(None), row.c.taken_from.is_not(None), row.c.state.not_in(_NOT_TAKEN))
-    was_judged = and_(received.c.result == "decided", exists().where(mine))
-    is_over = (received.c.body.is_not(None), received.c.at <= until)
-    return [*is_over, or_(was_judged, received.c.result == "conflict"), ~exists().where(mine, taken)]
+    was_judged = received.c.id.in_(select(row.c.received_id).where(row.c.state.in_(_NOT_TAKEN), row.c.at <= until))
+    return [
+        received.c.body.is_not(None),
+        received.c.at <= until,
+        or_(was_judged, received.c.result == "conflict"),
+        ~exists().where(row.c.received_id == received.c.id, taken),
+    ]
 
 
 def _versions(until: str) -> list[ColumnElement[bool]]:

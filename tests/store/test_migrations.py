@@ -16,7 +16,7 @@ import pytest
 import requests
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import IntegrityError
 
 from referral_service.app import site_of
@@ -133,6 +133,31 @@ def test_two_upgrades_at_once_are_one(own: Store, url: str) -> None:
     for thread in threads:
         thread.join()
     assert (ends, version(own)) == ([f"0 0 {head()}"] * 3, head())
+
+
+def test_who_upgrades_while_another_is_at_it_waits_and_finds_it_done(own: Store, url: str) -> None:
+    other, ends = open_store(url), list[str]()
+
+    def second() -> None:
+        upgrade(other)
+        ends.append("second")
+
+    waiting, seen = Thread(target=second), 0
+
+    def statement(*_: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 20:
+            waiting.start()
+            waiting.join(timeout=1)
+            ends.append("first")
+
+    event.listen(own.engine, "before_cursor_execute", statement)
+    upgrade(own)
+    waiting.join()
+    assert ends == ["first", "second"]
+    check(other)
+    other.close()
 
 
 def test_two_services_that_start_at_once_on_an_empty_database_both_come_up(url: str, tmp_path: Path) -> None:
