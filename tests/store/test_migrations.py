@@ -142,7 +142,7 @@ def test_who_upgrades_while_another_is_at_it_waits_and_finds_it_done(own: Store,
         upgrade(other)
         ends.append("second")
 
-    waiting, seen = Thread(target=second), 0
+    waiting, seen = Thread(target=second, daemon=True), 0
 
     def statement(*_: object) -> None:
         nonlocal seen
@@ -154,7 +154,7 @@ def test_who_upgrades_while_another_is_at_it_waits_and_finds_it_done(own: Store,
 
     event.listen(own.engine, "before_cursor_execute", statement)
     upgrade(own)
-    waiting.join()
+    waiting.join(timeout=30)
     assert ends == ["first", "second"]
     check(other)
     other.close()
