@@ -136,28 +136,21 @@ def test_two_upgrades_at_once_are_one(own: Store, url: str) -> None:
 
 
 def test_who_upgrades_while_another_is_at_it_waits_and_finds_it_done(own: Store, url: str) -> None:
-    other, ends = open_store(url), list[str]()
-
-    def second() -> None:
-        upgrade(other)
-        ends.append("second")
-
-    waiting, seen = Thread(target=second, daemon=True), 0
+    others: list[subprocess.Popen[str]] = []
+    seen = 0
 
     def statement(*_: object) -> None:
         nonlocal seen
         seen += 1
         if seen == 20:
-            waiting.start()
-            waiting.join(timeout=1)
-            ends.append("first")
+            command = [sys.executable, "-m", "tests.store.killed", url, "0"]
+            others.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            with pytest.raises(subprocess.TimeoutExpired):
+                others[0].wait(timeout=5)
 
     event.listen(own.engine, "before_cursor_execute", statement)
     upgrade(own)
-    waiting.join(timeout=30)
-    assert ends == ["first", "second"]
-    check(other)
-    other.close()
+    assert others[0].communicate(timeout=60)[0] == f"0 0 {head()}\n"
 
 
 def test_two_services_that_start_at_once_on_an_empty_database_both_come_up(url: str, tmp_path: Path) -> None:
