@@ -7,9 +7,8 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,14 +16,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from referral_service import logs
-from referral_service.policy import PolicyError
-from referral_service.processes import PortError, check_port, counting_together
+from referral_service.keyboard import plainly, show, the_store
+from referral_service.processes import check_port, counting_together
 from referral_service.referral import Queue
-from referral_service.settings import Settings, SettingsError, from_environment
+from referral_service.settings import from_environment
 from referral_service.worklist import Role
 
 if TYPE_CHECKING:
-    from referral_service.store.engine import Store
+    pass
 
 log = logging.getLogger("referral_service")
 
@@ -38,7 +37,7 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Bring the database up to date, then serve."""
-    with _plainly():
+    with plainly():
         settings = from_environment()
         logs.configure(settings.log_format, settings.log_level)
         with counting_together(settings):
@@ -62,7 +61,7 @@ def worker() -> None:
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with _plainly():
+    with plainly():
         settings = from_environment(serves=False)
         logs.configure(settings.log_format, settings.log_level)
         work(settings, stopping)
@@ -76,7 +75,7 @@ def demo(port: int, directory: Path | None, sign_in: bool) -> None:
     """Serve on loopback with invented referrals in every queue."""
     from referral_service.demo import run_demo
 
-    with _plainly():
+    with plainly():
         run_demo(port, directory, asks=sign_in)
 
 
@@ -87,13 +86,13 @@ def preview(files: tuple[Path, ...], as_json: bool) -> None:
     """Decide referrals in files, storing nothing."""
     from referral_service.previews import JSON_KEYS, decide_files, table
 
-    with _plainly():
+    with plainly():
         rows = decide_files(files, from_environment(serves=False).policy, datetime.now(UTC))
     if as_json:
         for row in rows:
             click.echo(json.dumps({key: row[key] for key in JSON_KEYS}))
     else:
-        _print(table(rows))
+        show(table(rows))
 
 
 @main.command()
@@ -105,16 +104,16 @@ def replay(policy: Path | None, as_json: bool) -> None:
     from referral_service.replay import lines
     from referral_service.replay import replay as decide_again
 
-    with _plainly():
+    with plainly():
         settings = from_environment(serves=False)
-        with _store(settings) as store:
+        with the_store(settings) as store:
             replayed = list(decide_again(store, load_policy(policy or settings.policy)))
     if as_json:
         for one in replayed:
             if one.changes:
                 click.echo(json.dumps({"referral": one.referral_id, "by_hand": one.by_hand, "changes": one.changes}))
     else:
-        _print(lines(replayed))
+        show(lines(replayed))
 
 
 @main.group()
@@ -150,10 +149,10 @@ def client_add(jwks: BinaryIO | None, **given: Any) -> None:
     from referral_service.access.registering import Registration, register
     from referral_service.web.reading import GRANTABLE
 
-    with _plainly():
+    with plainly():
         settings = from_environment(serves=False)
         asked = Registration(given.pop("client_id"), jwks=jwks.read() if jwks else None, **given)
-        with _store(settings) as store, store.writing() as connection:
+        with the_store(settings) as store, store.writing() as connection:
             register(connection, asked, GRANTABLE, datetime.now(UTC), settings.outbound)
     click.echo(f"{asked.id} is registered.")
 
@@ -164,8 +163,8 @@ def client_list() -> None:
     from referral_service.access.registering import table
     from referral_service.store.systems import clients
 
-    with _plainly(), _store(from_environment(serves=False)) as store, store.reading() as connection:
-        _print(table(clients(connection)))
+    with plainly(), the_store(from_environment(serves=False)) as store, store.reading() as connection:
+        show(table(clients(connection)))
 
 
 @client.command("revoke")
@@ -174,7 +173,7 @@ def client_revoke(client_id: str) -> None:
     """End a system and its tokens, at once."""
     from referral_service.store.systems import revoke
 
-    with _plainly(), _store(from_environment(serves=False)) as store, store.writing() as connection:
+    with plainly(), the_store(from_environment(serves=False)) as store, store.writing() as connection:
         was_in_use = revoke(connection, client_id, datetime.now(UTC))
     if not was_in_use:
         raise click.ClickException("There is no such client, or it was revoked before.")
@@ -195,11 +194,11 @@ def add_user(name: str, shown_as: str, role: str, queues: tuple[str, ...]) -> No
     """Add somebody, or somebody disabled anew. The password is asked for, or read from REFERRAL_USER_PASSWORD."""
     from referral_service.access.people import Entitled, add
 
-    with _plainly():
+    with plainly():
         settings = from_environment(serves=False)
         password = settings.user_password or click.prompt("Password", hide_input=True, confirmation_prompt=True)
         entitled = Entitled(shown_as, Role(role), frozenset(map(Queue, queues)))
-        with _store(settings) as store, store.writing() as connection:
+        with the_store(settings) as store, store.writing() as connection:
             add(connection, name, entitled, password, datetime.now(UTC))
     click.echo(f"{name} can sign in.")
 
@@ -209,8 +208,8 @@ def list_users() -> None:
     """Everybody who can sign in, or once could."""
     from referral_service.access.people import lines
 
-    with _plainly(), _store(from_environment(serves=False)) as store, store.reading() as connection:
-        _print(lines(connection, datetime.now(UTC)))
+    with plainly(), the_store(from_environment(serves=False)) as store, store.reading() as connection:
+        show(lines(connection, datetime.now(UTC)))
 
 
 @user.command("disable")
@@ -219,7 +218,7 @@ def disable_user(name: str) -> None:
     """Sign somebody out everywhere and let them in no more; by user name, or by id."""
     from referral_service.access.people import disable
 
-    with _plainly(), _store(from_environment(serves=False)) as store, store.writing() as connection:
+    with plainly(), the_store(from_environment(serves=False)) as store, store.writing() as connection:
         disable(connection, name, datetime.now(UTC))
     click.echo(f"{name} can no longer sign in.")
 
@@ -234,19 +233,51 @@ def upgrade() -> None:
     """Bring the database up to date."""
     from referral_service.app import prepare
 
-    with _plainly():
+    with plainly():
         prepare(from_environment(serves=False))
 
 
 @db.command()
 def check() -> None:
-    """Exit with 1 when the database is not up to date."""
-    from referral_service.store.engine import open_store
+    """Exit with 1 when the database is not up to date, or would not keep what it acknowledges."""
+    from referral_service.store import durability
     from referral_service.store.migrations import check as check_schema
 
-    with _plainly():
-        check_schema(open_store(from_environment(serves=False).database_url))
+    with plainly():
+        store = open_store(from_environment(serves=False).database_url)
+        remarks = durability.check(store)
+        check_schema(store)
+    show(iter(remarks))
     click.echo("The database is up to date.")
+
+
+@main.command("export")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+def export_site(file: Path) -> None:
+    """Write everything that the database holds to a new FILE, or to - as standard output, as of one moment.
+
+    It is all of the patients' data in the clear: keep it as you keep the database. Only its owner may read the FILE.
+    The keys beside an SQLite file are not in it.
+    """
+    from referral_service.store.exporting import export, new_file
+
+    with plainly(), the_store(from_environment(serves=False)) as store, new_file(file) as out:
+        counts = export(store, version("referral-service"), datetime.now(UTC), out.write)
+    click.echo(f"{sum(counts.values())} rows of {len(counts)} tables are exported.", err=True)
+
+
+@main.command("import")
+@click.argument("file", type=click.File("rb"))
+def import_site(file: BinaryIO) -> None:
+    """Read what was exported from FILE, or from - as standard input, into an empty database: all of it, or nothing.
+
+    Stop the service that it was exported from before you start the one that it was imported into.
+    """
+    from referral_service.store.importing import import_all
+
+    with plainly(), the_store(from_environment(serves=False)) as store:
+        counts = import_all(store, file)
+    click.echo(f"{sum(counts.values())} rows of {len(counts)} tables are imported.")
 
 
 @main.group()
@@ -263,55 +294,19 @@ def verify(seal: str | None) -> None:
     noted = re.fullmatch(r"([1-9][0-9]{0,8}):([0-9a-f]{64})", seal) if seal else None
     if seal and noted is None:
         raise click.BadParameter("it is a number, a colon and 64 hexadecimal digits", param_hint="--seal")
-    with _plainly(), _store(from_environment(serves=False)) as store:
+    with plainly(), the_store(from_environment(serves=False)) as store:
         verdict = check_trail(store, (int(noted[1]), noted[2]) if noted else None)
     if verdict.last is not None:
         batch = verdict.last
         click.echo(f"{verdict.sealed} events sealed until {verdict.sealed_at}, seal {batch['batch']}:{batch['hash']}.")
     else:
         click.echo("No event is sealed yet.")
+    if verdict.removed:
+        click.echo(f"The first {verdict.removed} of them were removed, as the policy has it.")
     click.echo(f"{verdict.tail} not sealed yet" + (f", since {verdict.tail_since}." if verdict.tail_since else "."))
     if verdict.fault:
         raise click.ClickException(verdict.fault)
     click.echo("The trail is as it was sealed.")
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
-    """The database that is set, when it is up to date."""
-    from referral_service.store.engine import open_store
-    from referral_service.store.migrations import check as check_schema
-
-    store = open_store(settings.database_url)
-    try:
-        check_schema(store)
-        yield store
-    finally:
-        store.close()
-
-
-def _print(lines: Iterator[str]) -> None:
-    for line in lines:
-        click.echo(line)
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """What the person at the keyboard can mend is said in one line; no value of a setting is shown."""
-    from referral_service.access.people import PersonError
-    from referral_service.access.registering import RegistrationError
-    from referral_service.store.engine import UNUSABLE
-    from referral_service.store.migrations import SchemaError
-
-    try:
-        yield
-    except (SettingsError, SchemaError, PortError, RegistrationError, PersonError) as problem:
-        raise click.ClickException(str(problem)) from problem
-    except PolicyError as problem:
-        raise click.ClickException(f"The policy: {problem}") from problem
-    except UNUSABLE as problem:
-        words = "REFERRAL_DATABASE_URL names no SQLite or PostgreSQL database that can be opened"
-        raise click.ClickException(words) from problem
 
 
 if __name__ == "__main__":

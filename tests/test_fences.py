@@ -26,7 +26,7 @@ DOORS = {
     "urllib3": {"outbound"},
     "smtplib": {"mail"},
     "granian": {"server"},
-    "click": {"cli", "demo"},
+    "click": {"cli", "demo", "keyboard"},
     "fhir": {"fhir"},
     "fhirpathpy": {"fhir"},
     "jsonpatch": {"intake"},

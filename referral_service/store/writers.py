@@ -62,6 +62,14 @@ class Writers:
         if group.problem is not None:
             raise group.problem
 
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Nobody writes until the block has ended."""
+        with self._in_turn(is_quick=False):
+            if self._group is not None:
+                self._end(self._group)
+            yield
+
     def close(self) -> None:
         with self._turn:
             if self._connection is not None:
@@ -88,7 +96,12 @@ class Writers:
         if self._connection is None:
             self._connection = self._engine.connect().execution_options(writes=True)
         if self._group is None:
-            self._group = _Group(self._connection.begin())
+            try:
+                self._group = _Group(self._connection.begin())
+            except Exception:
+                self._connection.close()  # with it what may have begun
+                self._connection = None
+                raise
         self._group.members += 1
         return self._connection, self._group
 
