@@ -241,6 +241,7 @@ def upgrade() -> None:
 def check() -> None:
     """Exit with 1 when the database is not up to date, or would not keep what it acknowledges."""
     from referral_service.store import durability
+    from referral_service.store.engine import open_store
     from referral_service.store.migrations import check as check_schema
 
     with plainly():
