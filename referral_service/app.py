@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from time import monotonic
 
 from flask import Flask
 
+from referral_service import metrics
 from referral_service.access.gate import OPEN, Gate
 from referral_service.access.issuer import ALGORITHMS, Issuer
 from referral_service.access.key_sets import KeySets
@@ -36,6 +38,7 @@ from referral_service.settings import Settings, SettingsError, from_environment
 from referral_service.store.engine import Store, open_store, sqlite_file
 from referral_service.store.migrations import check, upgrade
 from referral_service.telling import NO_CONTACT, Teller, check_ways
+from referral_service.watching import Watch
 from referral_service.web import (
     acting,
     alerts,
@@ -71,6 +74,7 @@ from referral_service.web import (
     subscribing,
     token,
     trail,
+    watching,
     worklist,
 )
 from referral_service.web.limits import Limiter
@@ -84,8 +88,10 @@ WORKER_APART = (
 )
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None, threads: int = 1) -> Flask:
     """The WSGI application on a database that is up to date; also what a WSGI server calls as a factory.
+
+    ``threads`` is how many requests the server works on at once.
 
     On SQLite the worker runs in the same process, for no other could.
     """
@@ -96,6 +102,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     ehrs = _ehrs_of(chosen, gate.own_key)
     site = site_of(store, policy, chosen.public_url, sandbox=chosen.sandbox)
     served = application(replace(site, ehrs=ehrs), gate, chosen.outbound)
+    watch: Watch = served.extensions["watch"]
+    watch.threads = threads
+    if metrics.is_shared():
+        watch.note_for_ever()
     served.wsgi_app = BehindProxies(served.wsgi_app, chosen.proxies)  # type: ignore[assignment, method-assign]
     _read_ahead(served)
     if not store.is_shared:
@@ -172,13 +182,27 @@ def work(settings: Settings, stopping: Event) -> None:
         "fetching": Fetcher(site, ehrs, now),
         "files": FileFetcher(site, ehrs, now),
     }
+    close = _open_metrics(settings, policy)
     threads = [Thread(target=run, args=(store, one, stopping), name=name) for name, one in beside.items()]
     for thread in threads:
         thread.start()
     run(store, _work_of(store, policy, settings), stopping)
     for thread in threads:
         thread.join()
+    close()
     store.close()
+
+
+def _open_metrics(settings: Settings, policy: Policy) -> Callable[[], None]:
+    """Where a worker tells how it does, when it is asked to; what closes it."""
+    metrics.begin()
+    if settings.metrics_port is None:
+        return lambda: None
+    package = version("referral-service")
+    try:
+        return metrics.serve(settings.host, settings.metrics_port, package, policy.label)
+    except OSError as problem:
+        raise SettingsError("REFERRAL_METRICS_PORT cannot be listened on") from problem
 
 
 def _work_of(store: Store, policy: Policy, settings: Settings) -> Work:
@@ -233,6 +257,8 @@ def application(site: Site, gate: Gate = OPEN, outbound: frozenset[str] = frozen
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     recorder = Recorder(site.store, is_ending=lambda: not main_thread().is_alive())
+    metrics.begin()
+    watching.register(app, Watch(site.store, site.policy, site.package_version, recorder, site.ehrs, now))
     faults.register(app)
     guard.register(app)
     sessions.register(app, gate.secret_key, site.public_url)
@@ -240,7 +266,8 @@ def application(site: Site, gate: Gate = OPEN, outbound: frozenset[str] = frozen
     auditing.register(app, recorder)
     authentications.register(app)
     reads = (searching, reading, auditor, definitions, capability, openapi)
-    doors = (submitting, binaries, messages, moving, operations, subscribing, hooks, *reads, token, own_keys, health)
+    about = (token, own_keys, health, watching)
+    doors = (submitting, binaries, messages, moving, operations, subscribing, hooks, *reads, *about)
     lists = (worklist, alerts, not_taken, overview, trail, deliveries)
     rooms = (*lists, pages, acting, bulk, attachments, entering, signing, openid, fetching)
     for room in (*doors, *rooms):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import signal
 import sys
@@ -17,12 +18,15 @@ import click
 
 from referral_service import logs
 from referral_service.policy import PolicyError
+from referral_service.processes import PortError, check_port, counting_together
 from referral_service.referral import Queue
 from referral_service.settings import Settings, SettingsError, from_environment
 from referral_service.worklist import Role
 
 if TYPE_CHECKING:
     from referral_service.store.engine import Store
+
+log = logging.getLogger("referral_service")
 
 
 @click.group()
@@ -34,18 +38,20 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Bring the database up to date, then serve."""
-    from referral_service.app import gate_of, prepare, remark_on_alerts
-    from referral_service.server import check_port, run
-
     with _plainly():
         settings = from_environment()
-        gate_of(settings)
-        remark = remark_on_alerts(settings)
-        check_port(settings)
-        prepare(settings)
-        if remark:
-            click.echo(remark, err=True)
-        run(settings)
+        logs.configure(settings.log_format, settings.log_level)
+        with counting_together(settings):
+            from referral_service.app import gate_of, prepare, remark_on_alerts
+            from referral_service.server import run
+
+            gate_of(settings)
+            remark = remark_on_alerts(settings)
+            check_port(settings)
+            prepare(settings)
+            if remark:
+                log.warning(remark)
+            run(settings)
 
 
 @main.command()
@@ -58,7 +64,7 @@ def worker() -> None:
         signal.signal(number, lambda *_: stopping.set())
     with _plainly():
         settings = from_environment(serves=False)
-        logs.configure()
+        logs.configure(settings.log_format, settings.log_level)
         work(settings, stopping)
 
 
@@ -294,7 +300,6 @@ def _plainly() -> Iterator[None]:
     """What the person at the keyboard can mend is said in one line; no value of a setting is shown."""
     from referral_service.access.people import PersonError
     from referral_service.access.registering import RegistrationError
-    from referral_service.server import PortError
     from referral_service.store.engine import UNUSABLE
     from referral_service.store.migrations import SchemaError
 

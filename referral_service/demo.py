@@ -18,8 +18,9 @@ from referral_service.app import prepare, remark_on_alerts, site_of
 from referral_service.fhir.terminology import profiles_folder
 from referral_service.intake import Incoming, Site, receive
 from referral_service.policy import load_policy
+from referral_service.processes import check_port
 from referral_service.referral import Queue
-from referral_service.server import check_port, run
+from referral_service.server import run
 from referral_service.settings import from_environment
 from referral_service.store.engine import Store, open_store
 from referral_service.store.ledger import sums
@@ -44,6 +45,7 @@ def run_demo(port: int, directory: Path | None, *, asks: bool) -> None:
             "REFERRAL_PORT": str(port),
             "REFERRAL_DATABASE_URL": f"sqlite:///{folder / 'referral-service.db'}",
         }
+        os.environ.setdefault("REFERRAL_LOG_FORMAT", "line")
         settings = from_environment()
         check_port(settings)
         remark = remark_on_alerts(settings)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from random import random
 from typing import ClassVar
 
+from referral_service import metrics
 from referral_service.ehr.faults import FOR_GOOD, NOT_ASKED, NotFetched
 from referral_service.ehr.known import Ehr, Wanted
 from referral_service.ehr.reading import Ehrs
@@ -89,6 +90,7 @@ class _Asking(ABC):
 
     def _note(self, row: Row, ehr: Ehr, problem: NotFetched) -> None:
         at, tries = self.clock(), row["tries"] + 1
+        metrics.ehr_request("worker", "failed")
         log.warning("ehr_asked host=%s at=worker outcome=%s tries=%s", ehr.host, problem.kind, tries)
         told = {"tries": tries, "tried_at": instant(at), "fault": problem.kind}
         again = at + timedelta(seconds=max(delay(tries, self.chance()), problem.rest or 0.0))
@@ -128,6 +130,7 @@ class Fetcher(_Asking):
             return
         if why is not None:
             raise NotFetched(why)
+        metrics.ehr_request("worker", "fetched")
         log.info("ehr_asked host=%s at=worker outcome=fetched", ehr.host)
         self._end(row, "fetched", tries=row["tries"] + 1, tried_at=instant(self.clock()), fault=None)
 
@@ -150,4 +153,5 @@ class FileFetcher(_Asking):
         why = receive_file(self.site, row, file, self.clock())
         if why is not None:
             raise NotFetched(why)
+        metrics.ehr_request("worker", "fetched")
         log.info("ehr_asked host=%s at=worker outcome=fetched", ehr.host)

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any, Protocol
+
+from referral_service import metrics
 
 LARGEST_BODY = 21 * 1024 * 1024
 LARGEST_BINARY = 28 * 1024 * 1024
 """More than any door takes, and than the one for files, which may come in base64; each has its own limit, and says so
 in its own words."""
 _FILES = "/fhir/Binary"
+PROBES = ("/health/", "/metrics")
+"""Where it is asked how the service does."""
+PROBES_AT_ONCE = 4
+CAME = "referral_service.came"
+"""When a request was there as a whole, by ``time.perf_counter``: what waits for a thread waits too."""
 GRACE_SECONDS = 10
 BYTES_A_SECOND = 16 * 1024
 """A body may take the grace, and a second more for every so many bytes that have come."""
@@ -51,16 +59,19 @@ class Front:
     def __init__(self, application: Wsgi, threads: int, grace: float = GRACE_SECONDS) -> None:
         self._application, self._grace = application, grace
         self._threads = ThreadPoolExecutor(threads, "request")
-        self._probes = ThreadPoolExecutor(2, "probe")
+        self._probes = ThreadPoolExecutor(PROBES_AT_ONCE, "probe")
 
     async def __rsgi__(self, scope: Any, exchange: Exchange) -> None:
+        begun = time.perf_counter()
         try:
             body, length = await _body(scope, exchange, self._grace)
         except CutOffError as problem:
+            metrics.answered("unfinished", scope.method, problem.status, time.perf_counter() - begun)
             exchange.response_bytes(problem.status, [("server", ""), ("connection", "close")], b"")
             return
         environ = _environ(scope, body, length)
-        threads = self._probes if scope.path.startswith("/health/") else self._threads
+        environ[CAME] = time.perf_counter()
+        threads = self._probes if scope.path.startswith(PROBES) else self._threads
         status, headers, content = await asyncio.get_running_loop().run_in_executor(threads, self._run, environ)
         exchange.response_bytes(status, headers, content)
 

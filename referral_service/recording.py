@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Condition, Event, Thread
 
+from referral_service import metrics
 from referral_service.fhir.audit import Event as AuditEvent
 from referral_service.store import audit
 from referral_service.store.engine import Store
@@ -71,6 +72,11 @@ class Recorder:
                 self._bell.notify()
         return one.written.wait(LONGEST_WAIT)
 
+    @property
+    def held(self) -> int:
+        """How many events are in memory and not written yet."""
+        return self._held
+
     def settle(self) -> None:
         """Returns once everything that was handed over is written."""
         with self._bell:
@@ -102,6 +108,7 @@ class Recorder:
                 break
             except Exception as problem:
                 failures += 1
+                metrics.audit_not_written()
                 log.error("audit_not_written events=%s kind=%s", len(group), type(problem).__name__)
                 if self.is_ending() and failures >= _LAST_TRIES:
                     return

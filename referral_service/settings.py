@@ -23,11 +23,15 @@ KNOWN = frozenset(
     {
         *("DATABASE_URL", "POLICY", "HOST", "PORT", "PUBLIC_URL", "AUTH", "DEMO", "SANDBOX", "OUTBOUND", "PROXIES"),
         *("SECRET_KEY", "CLIENT_KEY"),
+        *("LOG_FORMAT", "LOG_LEVEL", "METRICS_PORT"),
         *("ISSUER", "ISSUER_JWKS", "ISSUER_AUDIENCE"),
         *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SENDER"),
         *("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ROLE_CLAIM", "USER_PASSWORD"),
     }
 )
+FORMATS = ("json", "line")
+LEVELS = ("info", "debug", "warning", "error")
+"""How the log is written, and from which level on; the first of each is the default."""
 MAIL_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 """How the way to the mail server is encrypted -> the port that goes with it."""
 _NOT_OURS = re.compile(r"REFERRAL_TEST_.*")
@@ -63,7 +67,8 @@ class Settings:
     """``public_url`` is what Location and links begin with; the Host header is never trusted.
 
     ``outbound`` are the origins (scheme, host and port) that may be called; ``mail`` is None when none is to be sent;
-    ``proxies`` are the networks of the site's own proxies, which say who has called them.
+    ``proxies`` are the networks of the site's own proxies, which say who has called them. ``metrics_port`` is where a
+    worker tells its metrics, None when it does not.
     """
 
     database_url: str
@@ -82,6 +87,9 @@ class Settings:
     openid: OpenId | None = None
     user_password: str | None = field(default=None, repr=False)
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    log_format: str = "json"
+    log_level: str = "info"
+    metrics_port: int | None = None
 
 
 def from_environment(environment: Mapping[str, str] | None = None, *, serves: bool = True) -> Settings:
@@ -109,6 +117,9 @@ def from_environment(environment: Mapping[str, str] | None = None, *, serves: bo
         openid=_openid(values),
         user_password=values.get("USER_PASSWORD"),
         proxies=tuple(map(_network, values.get("PROXIES", "").split())),
+        log_format=_one_of("LOG_FORMAT", FORMATS, values),
+        log_level=_one_of("LOG_LEVEL", LEVELS, values),
+        metrics_port=_port("METRICS_PORT", values["METRICS_PORT"]) if "METRICS_PORT" in values else None,
     )
     if serves:
         _check_auth(settings)
@@ -147,6 +158,13 @@ def _switch(key: str, values: Mapping[str, str]) -> bool:
     if value not in ("0", "1"):
         raise SettingsError(f"{PREFIX}{key} is 0 or 1")
     return value == "1"
+
+
+def _one_of(key: str, known: tuple[str, ...], values: Mapping[str, str]) -> str:
+    value = values.get(key, known[0])
+    if value not in known:
+        raise SettingsError(f"{PREFIX}{key} is one of {', '.join(known)}")
+    return value
 
 
 def _url(value: str) -> str:

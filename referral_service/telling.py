@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from random import random
 from typing import Any
 
-from referral_service import mail
+from referral_service import mail, metrics
 from referral_service.addresses import origin
 from referral_service.outbound import NotAllowed, Outbound, OutboundError
 from referral_service.policy import Contact, Policy
@@ -101,6 +101,7 @@ class Teller:
             else:
                 until = at + timedelta(seconds=delay(notice["attempts"], self.chance()))
                 leases.postpone(connection, tables.notice, notice, until, fault=fault)
+        metrics.message("told" if fault is None else "failed")
         if fault is None:
             log.info("alert_told %s", facts)
         else:

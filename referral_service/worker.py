@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from threading import Event, Thread, main_thread
 from typing import Protocol
 
+from referral_service import metrics
 from referral_service.logs import where
 from referral_service.store.engine import UNAVAILABLE, Store
 from referral_service.store.leases import Bell, listening
@@ -84,6 +85,7 @@ def run(store: Store, work: Work, stopping: Event) -> None:
         except Exception as problem:
             failures += 1
             event = "worker_without_database" if isinstance(problem, UNAVAILABLE) else "worker_failed"
+            metrics.work_failed(event)
             log.error("%s kind=%s at=%s", event, type(problem).__name__, where(problem))
             stopping.wait(min(LOOK_SECONDS, delay(failures, 1.0)))
 

@@ -1,7 +1,7 @@
 """Values that invented patients carry, and a scanner that finds them where nothing of a patient may stand.
 
 Looked at are the log of the whole run at DEBUG, the bodies of errors, temporary files, and of served processes the
-logs and arguments; each value as it is, as in a URL, and in base64 whatever stands before it.
+logs, metrics and arguments; each value as it is, as in a URL, and in base64 whatever stands before it.
 """
 
 from __future__ import annotations

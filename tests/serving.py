@@ -22,10 +22,22 @@ START_SECONDS = 60
 SMART = {"REFERRAL_AUTH": "smart", "REFERRAL_SECRET_KEY": "k" * 40}
 
 
-class Server:
-    """One `referral-service serve` with its own process group, so that it can be killed whole."""
+SEVERAL = (
+    "import sys; from referral_service import cli, processes; processes.number = lambda _: {}; sys.exit(cli.main())"
+)
+"""The command line on a machine of as many cores as are asked for."""
 
-    def __init__(self, database_url: str, folder: Path, settings: dict[str, str] | None = None) -> None:
+
+class Server:
+    """One `referral-service serve` with its own process group, so that it can be killed whole.
+
+    With ``processes`` so many serve on PostgreSQL, whatever machine the tests run on.
+    """
+
+    def __init__(
+        self, database_url: str, folder: Path, settings: dict[str, str] | None = None, processes: int | None = None
+    ) -> None:
+        self.program = ["-c", SEVERAL.format(processes)] if processes else ["-m", "referral_service.cli"]
         self.database_url = database_url
         self.settings = settings or {}
         self.log = folder / "server.log"
@@ -44,7 +56,7 @@ class Server:
             **self.settings,
         }
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "referral_service.cli", "serve"]
+            command = [sys.executable, *self.program, "serve"]
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         self._wait()
 

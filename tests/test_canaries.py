@@ -111,7 +111,8 @@ def test_a_leak_is_found_in_the_arguments_of_a_process() -> None:
 
 
 @pytest.mark.skipif(not canaries.PROCESSES.is_dir(), reason="no /proc on this machine")
-def test_a_served_process_leaves_nothing_of_a_patient_in_arguments_temporary_files_and_log(tmp_path: Path) -> None:
+def test_a_served_process_leaves_nothing_of_a_patient_where_others_look(tmp_path: Path) -> None:
+    """In its arguments, temporary files, log and metrics."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     server = Server(f"sqlite:///{tmp_path / 'referrals.db'}", tmp_path, {"TMPDIR": str(temporary)})
@@ -121,6 +122,7 @@ def test_a_served_process_leaves_nothing_of_a_patient_in_arguments_temporary_fil
         assert server.process is not None
         looked = canaries.SCANNER.look_at_processes(server.process.pid)
         canaries.SCANNER.look_into(temporary)
+        canaries.SCANNER.look_at("metrics", server.get("/metrics").text)
     finally:
         server.stop()
     canaries.SCANNER.look_into(temporary)

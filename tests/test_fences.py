@@ -32,7 +32,9 @@ DOORS = {
     "jsonpatch": {"intake"},
     "jsonpointer": {"intake"},
     "pydantic": {"fhir"},
-    "orjson": {"fhir", "intake", "web", "store"},
+    "orjson": {"fhir", "intake", "web", "store", "logs"},
+    "prometheus_client": {"metrics"},
+    "structlog": {"logs"},
 }
 PURE = {"addresses", "issues", "policy", "referral", "routing", "decide", "worklist", "coding"}
 """Rooms where the rules of the field live: the standard library and one another, nothing else."""
@@ -50,6 +52,9 @@ INWARD = {
     "worker": {"fhir", "intake", "delivery", "web", "telling", "reminding", "app", "cli"},
     "reminding": {"web", "telling", "app", "cli"},
     "playing": {"web", "telling", "reminding", "app", "cli"},
+    "metrics": {"fhir", "intake", "access", "store", "delivery", "web", "worker", "telling", "app", "cli"},
+    "latest": {"fhir", "intake", "access", "store", "delivery", "web", "worker", "telling", "app", "cli"},
+    "watching": {"intake", "access", "delivery", "web", "worker", "telling", "app", "cli"},
     "recording": {"intake", "access", "web", "worker", "telling", "app", "cli"},
     "sealing": {"intake", "access", "web", "worker", "telling", "app", "cli"},
     "telling": {"fhir", "intake", "web", "app", "cli"},

@@ -150,3 +150,24 @@ def test_wrong_settings_of_mail_are_named(changed: dict[str, str | None], words:
     given = MAIL | {f"REFERRAL_SMTP_{name}": value for name, value in changed.items()}
     with pytest.raises(SettingsError, match=words):
         from_environment({name: value for name, value in given.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("LOG_FORMAT", "xml", "REFERRAL_LOG_FORMAT is one of json, line"),
+        ("LOG_LEVEL", "INFO", "REFERRAL_LOG_LEVEL is one of info, debug, warning, error"),
+        ("METRICS_PORT", "all", "REFERRAL_METRICS_PORT is no port number"),
+    ],
+)
+def test_how_it_is_watched_is_one_of_what_is_known(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{words}$"):
+        from_environment({"REFERRAL_AUTH": "none", f"REFERRAL_{name}": value})
+
+
+def test_a_log_is_json_from_info_on_and_no_worker_listens_unless_told_otherwise() -> None:
+    usual = from_environment({"REFERRAL_AUTH": "none"})
+    assert (usual.log_format, usual.log_level, usual.metrics_port) == ("json", "info", None)
+    given = {"REFERRAL_LOG_FORMAT": "line", "REFERRAL_LOG_LEVEL": "debug", "REFERRAL_METRICS_PORT": "9090"}
+    other = from_environment({"REFERRAL_AUTH": "none", **given})
+    assert (other.log_format, other.log_level, other.metrics_port) == ("line", "debug", 9090)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+import requests
 from sqlalchemy import select
 
 from referral_service.app import WORKER_APART, remark_on_alerts, site_of
@@ -31,6 +34,7 @@ from referral_service.telling import NO_CONTACT, Teller
 from referral_service.worker import now
 from referral_service.worklist import everyone
 from tests.receivers import Receiver
+from tests.scraped import Samples, samples, value
 from tests.serving import Server
 from tests.shapes import referral
 
@@ -167,7 +171,9 @@ def test_a_worker_whose_connection_is_cut_connects_again(
     with opened(environment) as store, store.reading() as connection:
         others = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%'"
         connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) {others}").all()
-    assert until(lambda: "worker_without_database kind=OperationalError" in workers.log.read_text("utf-8"))
+    assert until(
+        lambda: '"event":"worker_without_database","kind":"OperationalError"' in workers.log.read_text("utf-8")
+    )
     server.post("/fhir/ServiceRequest", RED)
     assert pager.called.wait(SECONDS), workers.log.read_text("utf-8")
 
@@ -280,7 +286,7 @@ def test_a_site_without_contacts_is_told_so_once_at_start(tmp_path: Path) -> Non
     server = Server(f"sqlite:///{tmp_path / 'alone.db'}", tmp_path)
     server.start()
     server.stop()
-    assert server.log.read_text("utf-8").count(f"{NO_CONTACT}\n") == 1
+    assert server.log.read_text("utf-8").count(NO_CONTACT) == 1
 
 
 def test_a_worker_on_sqlite_says_that_there_is_none(tmp_path: Path) -> None:
@@ -320,6 +326,42 @@ def test_a_worker_tells_each_seal_in_its_log(database: tuple[Server, Workers, di
     server, workers, environment = database
     server.post("/fhir/ServiceRequest", RED)
     workers.start()
-    assert until(lambda: "INFO audit_sealed seal=1:" in workers.log.read_text("utf-8")), "no seal was told"
+    assert until(lambda: '"event":"audit_sealed","seal":"1:' in workers.log.read_text("utf-8")), "no seal was told"
     with opened(environment) as store, store.reading() as connection:
-        assert f"seal=1:{seals(connection)[0]['hash']} " in workers.log.read_text("utf-8")
+        assert f'"seal":"1:{seals(connection)[0]["hash"]}"' in workers.log.read_text("utf-8")
+
+
+def test_a_worker_tells_its_metrics_where_it_is_told_to(
+    database: tuple[Server, Workers, dict[str, str]], pager: Receiver
+) -> None:
+    server, workers, _ = database
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    workers.environment["REFERRAL_METRICS_PORT"] = port
+    process = workers.start()
+    server.post("/fhir/ServiceRequest", RED)
+    assert pager.called.wait(SECONDS)
+
+    def told() -> Samples:
+        return samples(requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text)
+
+    assert until(lambda: value(told(), "alert_messages_total", outcome="told") == 1), workers.log.read_text("utf-8")
+    found = told()
+    assert value(found, "build_info", version=version("referral-service"), policy="default|2026.1") == 1
+    assert found["process_resident_memory_bytes", ()] > 0
+    assert "referral_tasks_open" not in {name for name, _ in found}
+    process.terminate()
+    assert process.wait(SECONDS) == 0
+
+
+def test_a_port_for_metrics_that_another_has_stops_a_worker_at_once(postgres_url: str) -> None:
+    environment = {"REFERRAL_DATABASE_URL": postgres_url}
+    with opened(environment) as store:
+        upgrade(store)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        environment["REFERRAL_METRICS_PORT"] = str(taken.getsockname()[1])
+        code, said = said_at_start("worker", environment)
+    assert (code, said.splitlines()[-1]) == (1, "Error: REFERRAL_METRICS_PORT cannot be listened on")

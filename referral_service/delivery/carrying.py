@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
+from referral_service import metrics
 from referral_service.delivery.ground import HELD_SECONDS, Ground, Letter, Never, Row, later
 from referral_service.delivery.posting import Verdict, post, tried
 from referral_service.delivery.ways import PREPARE
@@ -56,6 +57,7 @@ class Carrier:
             deliveries.end(connection, row, DROPPED, at)
         elif at >= datetime.fromisoformat(row["give_up"]):
             deliveries.end(connection, row, DEAD, at, "not-active")
+            metrics.delivery(row["kind"], DEAD)
         else:
             deliveries.put_off(connection, row, found.until)
         return None
@@ -63,12 +65,14 @@ class Carrier:
     def _note(self, row: Row, verdict: Verdict) -> None:
         at = self.ground.clock()
         facts = f"kind={row['kind']} receiver={row['receiver']} number={row['number']} attempt={row['attempts']}"
+        outcome = DELIVERED
         with self.ground.store.writing() as connection:
             if verdict.fault is None:
                 if deliveries.end(connection, row, DELIVERED, at):
                     self._heard(connection, row, at)
             else:
-                self._failed(connection, row, verdict, at)
+                outcome = self._failed(connection, row, verdict, at)
+        metrics.delivery(row["kind"], outcome)
         if verdict.fault is None:
             log.info("delivered %s", facts)
         else:
@@ -78,7 +82,8 @@ class Carrier:
         if row["kind"] == SUBSCRIPTION:
             subscriptions.heard(connection, row["receiver"], at)
 
-    def _failed(self, connection: Connection, row: Row, verdict: Verdict, at: datetime) -> None:
+    def _failed(self, connection: Connection, row: Row, verdict: Verdict, at: datetime) -> str:
+        """Whether it is given up or tried again, in one word."""
         failures, fault = row["failures"] + 1, verdict.fault or ""
         pause = later(at, delay(failures, self.ground.chance()))
         last = datetime.fromisoformat(row["give_up"])
@@ -88,11 +93,13 @@ class Carrier:
             is_held = deliveries.end(connection, row, DEAD, at, fault)
         else:
             is_held = deliveries.put_off(connection, row, until, failures=failures, fault=fault)
+        outcome = DEAD if is_over else "failed"
         if not is_held:
-            return
+            return outcome
         if row["kind"] == SUBSCRIPTION:
             subscriptions.not_heard(connection, row["receiver"], at, fault, is_final=is_over)
         if verdict.after is not None:
             deliveries.hold(connection, row, until)
         elif verdict.is_silent:
             subscriptions.leave_alone(connection, row["client"], min(until, later(at, HELD_SECONDS)))
+        return outcome

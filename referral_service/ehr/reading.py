@@ -13,6 +13,7 @@ from functools import partial
 from threading import Lock
 from typing import TypeVar
 
+from referral_service import metrics
 from referral_service.addresses import origin
 from referral_service.ehr.answers import FILE_BYTES, File, accepting, file_in, resource_in
 from referral_service.ehr.faults import NotFetched
@@ -72,6 +73,11 @@ class Ehrs:
         self._lock = Lock()
         self._turnstiles: dict[tuple[str, str], Turnstile] = {}
 
+    def resting(self) -> int:
+        """How many turnstiles are shut because an EHR failed."""
+        with self._lock:
+            return sum(one.is_resting() for one in self._turnstiles.values())
+
     def why_not_now(self, ehr: Ehr) -> str | None:
         """Why a sender's request would not be let through to its EHR now; None when it would."""
         turnstile = self._turnstile("door", ehr)
@@ -101,6 +107,7 @@ class Ehrs:
         finally:
             turnstile.leave(has_failed=failure is not None, rest=failure.rest if failure else None)
         for kind in {*faults.values(), *(["fetched"] if texts else [])}:
+            metrics.ehr_request("door", "fetched" if kind == "fetched" else "failed")
             log.info("ehr_asked host=%s at=door outcome=%s", ehr.host, kind)
         return Visit(texts, faults)
 

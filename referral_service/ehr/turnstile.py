@@ -51,6 +51,11 @@ class Turnstile:
         with self._lock:
             return max(0.0, self._rests_until - self._clock())
 
+    def is_resting(self) -> bool:
+        """Whether the other is left alone because it failed."""
+        with self._lock:
+            return self._failures >= FAILURES
+
     def _admits(self) -> bool:
         if self._clock() < self._rests_until:
             return False

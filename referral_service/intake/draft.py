@@ -13,6 +13,7 @@ from referral_service.fhir.names import all_names, number, words
 from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, served
 from referral_service.intake.auditing import add_event
+from referral_service.intake.counting import count
 from referral_service.intake.reading import attachment_addresses, references
 from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import names_of
@@ -164,6 +165,7 @@ class Draft:
         """Writes everything. Raises :class:`Overtaken` when a version that was read has been replaced meanwhile."""
         forget_tokens(connection, [change.id for change in self.replacements if change.table is not tables.task])
         add_event(self, connection)
+        count(self, connection)
         self._keep_files(connection)
         insert_all(connection, self.rows)  # first of all the text received, which the others refer to
         for change in sorted(self.replacements, key=lambda one: one.id):

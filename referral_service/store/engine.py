@@ -14,12 +14,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, QueuePool, StaticPool, Table, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-__all__ = ["Connection", "Store", "Table", "instant", "open_store", "sqlite_file", "when_durable"]
+__all__ = ["Connection", "Store", "Table", "file_of", "instant", "open_store", "sqlite_file", "when_durable"]
 
 BUSY_SECONDS = 10
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 5, 3, 20
@@ -75,10 +75,12 @@ class Store:
         """Whether several processes can work on it; an SQLite file belongs to one."""
         return self.engine.dialect.name == "postgresql"
 
-    def ping(self) -> None:
-        """Raises one of :data:`UNAVAILABLE` when the database takes no question."""
-        with self.reading() as connection:
-            connection.execute(text("SELECT 1"))
+    def connections(self) -> tuple[int, int]:
+        """How many connections are in use, and how many can be; (0, 1) for a database in memory."""
+        pool = self.engine.pool
+        if not isinstance(pool, QueuePool):
+            return 0, 1
+        return pool.checkedout(), pool.size() + pool._max_overflow
 
     def close(self) -> None:
         self.engine.dispose()
@@ -129,6 +131,13 @@ def sqlite_file(url: str) -> Path:
     if parts.get_backend_name() != "sqlite" or parts.database in (None, "", ":memory:"):
         raise ValueError("the database is no file")
     return Path(str(parts.database))
+
+
+def file_of(store: Store) -> Path | None:
+    """The file that an SQLite database lies in; None where it has none."""
+    url = store.engine.url
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return Path(str(url.database)) if is_file else None
 
 
 def _sqlite(url: URL, pool_size: int) -> Engine:

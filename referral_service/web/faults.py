@@ -12,14 +12,13 @@ from http import HTTPStatus
 from flask import Flask, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable, RequestEntityTooLarge
 
+from referral_service import metrics
 from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.logs import where
 from referral_service.store.engine import UNAVAILABLE
 from referral_service.web.http import (
     STATUS,
-    add_ids,
     fault_response,
-    give_ids,
     is_hook,
     note_fault,
     retry_later,
@@ -37,8 +36,6 @@ _KINDS = {
 
 
 def register(app: Flask) -> None:
-    app.before_request(give_ids)
-    app.after_request(add_ids)
     app.after_request(_harden)
     app.register_error_handler(Fault, _fault)
     app.register_error_handler(HTTPException, _http)
@@ -96,15 +93,17 @@ def _http(problem: HTTPException) -> Response:
 
 
 def _database_away(problem: Exception) -> Response:
-    log.error("database_unavailable request_id=%s kind=%s", g.request_id, type(problem).__name__)
+    metrics.fault("database_unavailable")
+    log.error("database_unavailable kind=%s", type(problem).__name__)
     words = "The database cannot be reached; nothing was stored. Try again shortly."
     return _answer(FaultKind.TRANSIENT, error("transient", "database-unavailable", words))
 
 
 def _unforeseen(problem: Exception) -> Response:
     # Only the kind of the fault and where it arose: its message may hold what was sent.
-    log.error("unforeseen_fault request_id=%s kind=%s at=%s", g.request_id, type(problem).__name__, where(problem))
-    words = f"The server failed in a way that was not foreseen; nothing was stored. Quote request id {g.request_id}."
+    metrics.fault("unforeseen")
+    log.error("unforeseen_fault kind=%s at=%s", type(problem).__name__, where(problem))
+    words = f"The server failed in a way that was not foreseen; nothing was stored. Quote request id {g.logged_id}."
     return _answer(FaultKind.UNFORESEEN, error("exception", "unforeseen", words))
 
 

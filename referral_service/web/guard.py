@@ -16,6 +16,7 @@ from referral_service.web.auditing import begin
 from referral_service.web.bearer import bearer
 from referral_service.web.http import allows, check_accept, gate, is_sending, limiter, refuse_nul, site
 from referral_service.web.rules import RULES, Rule
+from referral_service.web.watching import is_probe
 
 
 def register(app: Flask) -> None:
@@ -75,7 +76,7 @@ def _check_host() -> None:
     A page from elsewhere could make a name of its own lead here, and read whatever is answered by it (DNS rebinding).
     Load balancers ask by any name.
     """
-    if gate().asks or _is_probe():
+    if gate().asks or is_probe():
         return
     try:
         host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
@@ -86,10 +87,6 @@ def _check_host() -> None:
         raise Fault(FaultKind.INVALID, error("invalid", "bad-request", words))
 
 
-def _is_probe() -> bool:
-    return (request.endpoint or "").startswith("health.")
-
-
 def _count_known(caller: Caller) -> None:
     if caller.kind is not Kind.ANYONE and not limiter().takes_known(f"{caller.kind}:{caller.actor.id}"):
         raise _too_many()
@@ -97,7 +94,7 @@ def _count_known(caller: Caller) -> None:
 
 def _count_unknown() -> None:
     """Load balancers ask how the service does as often as they want."""
-    if gate().asks and not _is_probe() and not limiter().takes_unknown(request.remote_addr or ""):
+    if gate().asks and not is_probe() and not limiter().takes_unknown(request.remote_addr or ""):
         raise _too_many()
 
 

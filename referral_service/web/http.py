@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
-from uuid import uuid4
 
 import orjson
 from flask import Response, current_app, g, request
@@ -60,7 +58,6 @@ SUCCESS: Mapping[Became, int] = {
     Became.REPLAYED: 200,
     Became.KEPT: 200,
 }
-_ID = re.compile(r"[A-Za-z0-9._:/+=\-]{1,128}")
 _FORMATS = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
 
 
@@ -140,27 +137,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def give_ids() -> None:
-    """X-Request-Id and X-Correlation-Id come back as sent; made when absent or not printable."""
-    g.request_id = _id_of("X-Request-Id") or str(uuid4())
-    g.correlation_id = _id_of("X-Correlation-Id") or g.request_id
-
-
-def _id_of(header: str) -> str | None:
-    value = request.headers.get(header, "")
-    return value if _ID.fullmatch(value) else None
-
-
 def refuse_nul() -> None:
     """No database keeps NUL in a text, and no name or value of FHIR holds it."""
     if "\0" in unquote(request.full_path):
         raise Fault(FaultKind.INVALID, error("value", "invalid-string", "The address holds the character NUL."))
-
-
-def add_ids(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.request_id
-    response.headers["X-Correlation-Id"] = g.correlation_id
-    return response
 
 
 def fhir_base() -> str:

@@ -86,6 +86,47 @@ _HOOKS: dict[str, Schema] = {
 """What CDS Hooks sends (https://cds-hooks.hl7.org/2.0/)."""
 
 
+def _check(result: str, **more: Schema) -> Schema:
+    properties = {"status": {"type": "string", "enum": ["pass", result]}, **more}
+    return {"type": "object", "required": ["status"], "properties": properties}
+
+
+_WORDS = {"output": _TEXT}
+_READY: Schema = {
+    "type": "object",
+    "required": ["status", "checks"],
+    "properties": {
+        "status": {"type": "string", "enum": ["ready", "degraded", "unavailable"]},
+        "checks": {
+            "type": "object",
+            "required": ["database", "audit", "requests"],
+            "properties": {
+                "database": _check("fail", milliseconds={"type": "number"}, **_WORDS),
+                "schema": _check("fail", **_WORDS),
+                "deliveries": _check("warn", oldest_seconds={"type": "number"}),
+                "audit": _check("fail", held={"type": "integer"}),
+                "requests": _check("fail", stuck={"type": "integer"}),
+            },
+        },
+    },
+}
+_ALIVE: Schema = {"type": "object", "properties": {"status": {"type": "string", "enum": ["alive"]}}}
+
+
+def _told(description: str, schema: Schema, media_type: str = "application/json") -> Schema:
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+_WATCHING: dict[str, Schema] = {
+    "health.live": {"200": _told("The process answers", _ALIVE)},
+    "health.ready": {
+        "200": _told("This replica can serve; degraded when a check warns", _READY),
+        "503": _told("A check fails; schema and deliveries stand there only when the database answers", _READY),
+    },
+    "watching.tell": {"200": _told("What is counted, for Prometheus", _TEXT, "text/plain")},
+}
+
+
 @blueprint.get("/openapi.json")
 def describe() -> Response:
     """This description."""
@@ -154,7 +195,7 @@ def _operation(route: Route, method: str, fixed: dict[str, str], parameters: lis
         "operationId": "-".join((endpoint.replace(".", "-"), method.lower(), *fixed.values(), *_trailing(route))),
         "summary": words,
         "parameters": [*parameters, *(_query(name, one) for name, one in _queries(endpoint, kind).items())],
-        "responses": _responses(),
+        "responses": _responses(endpoint),
         "security": [] if rule.is_public else [{"smart": _scopes(rule.scope or "", kind)}],
     }
     if method in ("PUT", "PATCH") and (kind or _BODIES.get(endpoint, "Task")) in ("ServiceRequest", "Task"):
@@ -223,7 +264,9 @@ def _resource(kind: str | None) -> Schema:
     return {"type": "object", "required": ["resourceType"], "properties": properties}
 
 
-def _responses() -> Schema:
+def _responses(endpoint: str) -> Schema:
+    if endpoint in _WATCHING:
+        return _WATCHING[endpoint]
     outcome = {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}
     return {
         "2XX": {"description": "What was asked for"},

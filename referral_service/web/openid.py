@@ -9,7 +9,7 @@ import logging
 from typing import Any
 
 from authlib.integrations.flask_client import OAuth  # type: ignore[import-untyped]
-from flask import Blueprint, Flask, current_app, g, request, session, url_for
+from flask import Blueprint, Flask, current_app, request, session, url_for
 from werkzeug.wrappers import Response
 
 from referral_service.access import people
@@ -140,5 +140,5 @@ def _values(claims: dict[str, Any], provider: OpenId) -> list[str]:
 
 def _failed(problem: Exception) -> tuple[str, int]:
     """What went wrong may hold what was sent, so only its kind is told to the log."""
-    log.warning("openid_failed request_id=%s kind=%s", g.request_id, type(problem).__name__)
+    log.warning("openid_failed kind=%s", type(problem).__name__)
     return signing.page("", _FAILED), 502

@@ -43,6 +43,7 @@ RULES: Mapping[str, Rule] = {
     "own_keys.publish": PUBLIC,
     "health.live": PUBLIC,
     "health.ready": PUBLIC,
+    "watching.tell": PUBLIC,
     "openapi.describe": PUBLIC,
     "reading.queue": PUBLIC,
     "submitting.create": Rule("ServiceRequest.c"),

@@ -79,7 +79,7 @@ def sign_in() -> Response | tuple[str, int]:
         return begin(attempt.row, following)
     if attempt is not None:
         refused(people.caller_of(attempt.row), "locked-out" if attempt.locks else "wrong-password")
-    log.warning("sign_in_refused request_id=%s", g.request_id)
+    log.warning("sign_in_refused")
     return page(following, NOT_RIGHT, user_name, keeping.passed_on()), 401
 
 
@@ -91,7 +91,7 @@ def begin(row: Row, following: str) -> Response:
         g.caller = people.caller_of(row)
         let_in(connection, g.caller)
     sessions.begin(session_id, row["id"], at)
-    log.info("signed_in request_id=%s person=%s", g.request_id, row["id"])
+    log.info("signed_in person=%s", row["id"])
     kept = keeping.given_back(row["id"])
     if kept is not None:
         return Response(_again(kept), content_type="text/html; charset=utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -242,9 +243,12 @@ def test_a_fault_that_was_not_foreseen_says_nothing_of_what_was_sent(
         raise RuntimeError(CANARY)
 
     monkeypatch.setattr("referral_service.intake.judge_referrals", fails)
-    answer = caller.create(_with_canaries(), X_Request_Id="quote-me")
+    made = str(uuid4())
+    answer = caller.create(_with_canaries(), X_Request_Id=made)
     assert (answer.status_code, rules(answer.json)) == (500, [("unforeseen", "")])
-    assert "quote-me" in answer.json["issue"][0]["diagnostics"]
+    assert answer.json["issue"][0]["diagnostics"].endswith(f"Quote request id {made}.")
+    named = caller.create(_with_canaries(), X_Request_Id="John.Smith")
+    assert (named.headers["X-Request-Id"], "Smith" in named.text) == ("John.Smith", False)
     assert CANARY not in answer.text + caplog.text
     assert "Traceback" not in caplog.text
     assert caller.sums() == ledger_of()

@@ -69,6 +69,7 @@ def test_who_shows_no_token_is_told_to_log_in_and_is_only_counted(
         "/openapi.json",
         "/health/live",
         "/health/ready",
+        "/metrics",
         "/fhir/HealthcareService/intake-review",
         "/fhir/CodeSystem/issue",
     ],

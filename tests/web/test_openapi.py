@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
 import schemathesis
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given, settings
@@ -107,3 +108,12 @@ def _try(doors: Doors, operation: Any, ids: dict[str, str], called: Counter[int]
         assert answer.status_code < 500, (operation.label, answer.text)
 
     call()
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics"])
+def test_what_whoever_watches_is_told_is_as_it_is_described(app_client: FlaskClient, path: str) -> None:
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app_client.application)
+    answer = schema[path]["GET"].Case().call_and_validate()
+    described_as = described(app_client)["paths"][path]["get"]
+    assert (answer.status_code, described_as["security"]) == (200, [])
+    assert set(described_as["responses"]) == ({"200", "503"} if path == "/health/ready" else {"200"})

@@ -353,6 +353,7 @@ NO_RECORD = {
         "capability.metadata",
         "health.live",
         "health.ready",
+        "watching.tell",
         "openapi.describe",
         "submitting.not_created",
         "operations.validate",

@@ -33,6 +33,7 @@ from referral_service.store.tables.kept import (
 )
 from referral_service.store.tables.limits import quota
 from referral_service.store.tables.people import person, session
+from referral_service.store.tables.proofs import proof
 from referral_service.store.tables.sandbox import scene
 from referral_service.store.tables.systems import access_token, assertion_jti, client
 
@@ -61,6 +62,7 @@ __all__ = [
     "notice",
     "outbox",
     "person",
+    "proof",
     "quota",
     "received",
     "request_key",

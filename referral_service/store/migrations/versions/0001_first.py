@@ -241,6 +241,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_name", name=op.f("uq_person_user_name")),
     )
     op.create_table(
+        "proof",
+        sa.Column("process", sa.String(length=128), nullable=False),
+        sa.Column("at", sa.String(length=24), nullable=False),
+        sa.Column("word", sa.String(length=36), nullable=False),
+        sa.PrimaryKeyConstraint("process", name=op.f("pk_proof")),
+    )
+    op.create_table(
         "quota",
         sa.Column("caller", sa.String(length=256), nullable=False),
         sa.Column("second", sa.BigInteger(), nullable=False),
