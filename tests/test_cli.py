@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from referral_service.cli import main
+from referral_service.store.exporting import in_order
 
 EXAMPLES = Path(__file__).parent.parent / "profiles" / "examples"
 ROUTED = str(EXAMPLES / "valid" / "01-cervical-dystonia-contained-patient.json")
@@ -104,3 +105,20 @@ def test_people_are_added_listed_and_disabled_and_no_password_is_an_argument(tmp
     )
     options = {option for command in main.commands["user"].commands.values() for option in command.params}  # type: ignore[attr-defined]
     assert not [option.name for option in options if "password" in str(option.name)]
+
+
+def test_a_site_goes_through_a_file_into_another_database(tmp_path: Path) -> None:
+    for folder in ("old", "new"):
+        (tmp_path / folder).mkdir()
+        assert run(tmp_path / folder, "db", "upgrade")[0] == 0
+    lead = ("user", "add", "lee", "--shown-as", "Lee Example", "--role", "lead")
+    assert run(tmp_path / "old", *lead, REFERRAL_USER_PASSWORD="wind over the moor")[0] == 0
+    path = tmp_path / "site.ndjson"
+    assert run(tmp_path / "old", "export", str(path)) == (0, f"1 rows of {len(in_order())} tables are exported.\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run(tmp_path / "new", "import", str(path)) == (0, f"1 rows of {len(in_order())} tables are imported.\n")
+    assert run(tmp_path / "new", "user", "list") == (0, "lee  Lee Example  lead  active\n")
+    assert run(tmp_path / "new", "import", str(path)) == (
+        1,
+        "Error: the database is not empty: there are rows in person\n",
+    )

@@ -10,7 +10,7 @@ import pytest
 
 from referral_service.coding.tables import table
 from referral_service.fhir.terminology import profiles_folder, vocabulary
-from referral_service.policy import Alerts, Contact, PolicyError, load_policy
+from referral_service.policy import Alerts, Contact, PolicyError, Retention, load_policy
 from referral_service.referral import AlertKind, Certainty, Flag, Queue
 
 SHIPPED = Path(__file__).parent.parent / "referral_service" / "policy.toml"
@@ -48,6 +48,9 @@ def test_the_shipped_policy_has_a_name_and_a_version() -> None:
         ),
         ('kinds = ["red-flag", "stat", "reminder", "escalation"]', "", "missing: kinds"),
         ("escalate_minutes = 15", "escalate_minutes = 15\nmail = 1", "unknown: alerts.mail"),
+        ("history_days = 0", "history_days = -1", "retention.history_days: expected no negative number"),
+        ("audit_days = 0", 'audit_days = "0"', "retention.audit_days: expected int"),
+        ("audit_days = 0", "audit_dys = 0", "unknown: retention.audit_dys"),
         ('name = "default"', "name = default", "not TOML"),
     ],
 )
@@ -64,6 +67,14 @@ def test_the_holidays_of_a_site_are_days(tmp_path: Path) -> None:
     changed = tmp_path / "policy.toml"
     changed.write_text(SHIPPED.read_text("utf-8").replace("holidays = []", "holidays = [2026-12-25]"), "utf-8")
     assert load_policy(changed).holidays == {date(2026, 12, 25)}
+
+
+def test_what_the_policy_says_nothing_of_is_kept_for_ever(tmp_path: Path) -> None:
+    assert load_policy().retention == Retention(90, 0, 0, 365, 365)
+    changed = tmp_path / "policy.toml"
+    before, after = SHIPPED.read_text("utf-8").split("[retention]")
+    changed.write_text(before + "[attachments]" + after.split("[attachments]")[1], "utf-8")
+    assert load_policy(changed).retention == Retention(0, 0, 0, 0, 0)
 
 
 def test_each_red_flag_rule_has_its_lane_and_each_lane_its_rule() -> None:

@@ -104,7 +104,7 @@ def query_text(path: str, parameters: Iterable[tuple[str, str]]) -> str:
     """What was asked for, as BALP wants it, with the names of the parameters that there are and their coded values.
 
     A value that may be a name, a number or a birth date is withheld, unless it is an id of ours: a search that found
-    nobody would leave somebody in this trail who is nowhere else in the database, and nothing is ever removed from it.
+    nobody would leave somebody in this trail who is nowhere else in the database, where only age removes anything.
     Whom a search did find stands beside it as an entity.
     """
     named = ((name if is_known(name) else WITHHELD, name, value) for name, value in parameters)

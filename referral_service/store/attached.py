@@ -34,8 +34,9 @@ def texts(connection: Connection, client: str, referral_id: str) -> list[tuple[s
 
 
 def _requests(client: str, referral_id: str) -> CompoundSelect[Any]:
-    request, old = tables.service_request, tables.history
+    request, old, row = tables.service_request, tables.history, tables.ledger
     return union(
+        select(row.c.received_id).where(row.c.referral_id == referral_id, row.c.client == client),
         select(request.c.received_id).where(request.c.id == referral_id, request.c.client == client),
         select(old.c.received_id).where(old.c.id == referral_id, old.c.client == client),
     )

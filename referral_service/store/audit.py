@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, bindparam, func, select, text, update
+from sqlalchemy import Connection, Select, Table, bindparam, func, select, text, update
 
 from referral_service.fhir.audit import Event, audit_event, entities_of
 from referral_service.store import tables
@@ -21,7 +21,7 @@ START = "0" * 64
 """What stands before the first hash of the chain."""
 
 _HASHED = ("id", "at", "actor", "actor_kind", "network", "request_id", "action", "outcome", "content")
-_GUARDED = ("audit_event", "audit_entity", "audit_seal")
+_GUARDED = ("audit_event", "audit_entity", "audit_seal", "audit_anchor")
 _LEADER = 0x5EA1
 """The key of the advisory lock that whoever seals on PostgreSQL holds."""
 
@@ -93,9 +93,29 @@ def seal_hash(before: str, batch: Row) -> str:
 
 
 def last_seal(connection: Connection) -> Row | None:
-    seal_ = tables.audit_seal
-    found = connection.execute(select(seal_).order_by(seal_.c.batch.desc()).limit(1)).mappings().one_or_none()
+    return _newest(connection, tables.audit_seal)
+
+
+def anchor(connection: Connection) -> Row | None:
+    """Where the kept part of the trail begins; None while nothing of it was removed."""
+    return _newest(connection, tables.audit_anchor)
+
+
+def _newest(connection: Connection, table: Table) -> Row | None:
+    found = connection.execute(select(table).order_by(table.c.batch.desc()).limit(1)).mappings().one_or_none()
     return dict(found) if found is not None else None
+
+
+def anchors(connection: Connection) -> list[Row]:
+    """Every anchor, in the order of the chain."""
+    return [dict(row) for row in connection.execute(select(tables.audit_anchor).order_by(text("batch"))).mappings()]
+
+
+def tells_of(connection: Connection, event_id: str) -> str | None:
+    """What an event says beside whom and what it touched (``outcomeDesc``); None when it is not here."""
+    event = tables.audit_event
+    content = connection.execute(select(event.c.content).where(event.c.id == event_id)).scalar()
+    return str(orjson.loads(content).get("outcomeDesc", "")) if content is not None else None
 
 
 def oldest_unsealed(connection: Connection) -> str | None:
@@ -112,8 +132,11 @@ def unsealed(connection: Connection) -> int:
 
 
 def seals(connection: Connection) -> list[Row]:
-    """Every seal, in the order of the chain."""
-    return [dict(row) for row in connection.execute(select(tables.audit_seal).order_by(text("batch"))).mappings()]
+    """Every seal that is kept, in the order of the chain."""
+    seal_ = tables.audit_seal
+    begin = anchor(connection)
+    query = select(seal_).where(seal_.c.batch > (begin["batch"] if begin else 0)).order_by(seal_.c.batch)
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def sealed_after(connection: Connection, sequence: int, limit: int) -> list[Row]:
@@ -156,11 +179,13 @@ def orphans(connection: Connection, limit: int) -> list[str]:
     return list(connection.execute(select(entity.c.event_id).where(~known).limit(limit)).scalars())
 
 
-def untold(connection: Connection, limit: int) -> list[Row]:
-    """Requests that were taken in hand and of which no event tells, although both are written in one transaction."""
+def untold(connection: Connection, limit: int, after: str = "") -> list[Row]:
+    """Requests that were taken in hand ``after`` an instant and of which no event tells, although both are written in
+    one transaction."""
     received, event = tables.received, tables.audit_event
     told = select(event.c.id).where(event.c.at == received.c.at, event.c.request_id == received.c.request_id).exists()
-    query = select(received.c.id, received.c.at).where(~told).order_by(received.c.at).limit(limit)
+    query = select(received.c.id, received.c.at).where(received.c.at > after, ~told)
+    query = query.order_by(received.c.at).limit(limit)
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
@@ -172,7 +197,8 @@ def missing_guards(connection: Connection) -> list[str]:
     else:
         kinds, query = ("changed", "removed", "added"), "SELECT name FROM sqlite_master WHERE type = 'trigger'"
     standing = set(connection.execute(text(query)).scalars())
-    return [name for table in _GUARDED for kind in kinds if (name := f"{table}_{kind}") not in standing]
+    wanted = dict.fromkeys((*(f"{table}_{kind}" for table in _GUARDED for kind in kinds), "audit_anchor_added"))
+    return [name for name in wanted if name not in standing]
 
 
 def patients_of(connection: Connection, referral_ids: Iterable[str]) -> set[str]:

@@ -93,13 +93,13 @@ def last_number(connection: Connection, kind: str, receiver: str) -> int:
 
 
 def content_of(connection: Connection, kind: str, identity: str, version: int) -> tuple[Row, str]:
-    """A referral or Task as it stands now, and its text at a version."""
+    """A referral or Task as it stands now, and its text at a version, or as it is now when that is no longer kept."""
     table, history = table_of(kind), tables.history
     row = dict(connection.execute(select(table).where(table.c.id == identity)).mappings().one())
     if row["version"] == version:
         return row, str(row["content"])
     query = select(history.c.content).where(history.c.id == identity, history.c.version == version)
-    return row, str(connection.execute(query).scalar_one())
+    return row, str(connection.execute(query).scalar() or row["content"])
 
 
 def referral_at(connection: Connection, referral_id: str, at: str) -> str:

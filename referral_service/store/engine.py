@@ -19,7 +19,18 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-__all__ = ["Connection", "Store", "Table", "file_of", "instant", "open_store", "sqlite_file", "when_durable"]
+__all__ = [
+    "Connection",
+    "SchemaError",
+    "Store",
+    "Table",
+    "Unfit",
+    "file_of",
+    "instant",
+    "open_store",
+    "sqlite_file",
+    "when_durable",
+]
 
 BUSY_SECONDS = 10
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 5, 3, 20
@@ -30,8 +41,17 @@ _QUIET: dict[str, Any] = {"hide_parameters": True}
 UNUSABLE: tuple[type[Exception], ...] = (ArgumentError, DBAPIError, ValueError)
 """What is raised for an address that is none, or for what lies there and is no database of ours."""
 
-UNAVAILABLE: tuple[type[Exception], ...] = (OperationalError, PoolTimeout)
-"""What is raised while the database cannot be reached, or no connection to it is free."""
+
+class Unfit(RuntimeError):
+    """Something about a database that whoever keeps it can mend; the message says what, with no value of any row."""
+
+
+class SchemaError(Unfit):
+    """The database is not at the version that this program was written for."""
+
+
+UNAVAILABLE: tuple[type[Exception], ...] = (OperationalError, PoolTimeout, SchemaError)
+"""What is raised while the database cannot be reached, no connection to it is free, or it is of another version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +170,7 @@ def _sqlite(url: URL, pool_size: int) -> Engine:
 def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's documented way to have BEGIN said by the listener below
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

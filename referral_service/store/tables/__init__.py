@@ -8,8 +8,9 @@ keys and change numbers.
 
 from __future__ import annotations
 
-from referral_service.store.tables.audit import audit_entity, audit_event, audit_seal
+from referral_service.store.tables.audit import audit_anchor, audit_entity, audit_event, audit_seal
 from referral_service.store.tables.binaries import binary_content
+from referral_service.store.tables.chores import chore
 from referral_service.store.tables.columns import metadata
 from referral_service.store.tables.deliveries import delivery, outbox, subscription
 from referral_service.store.tables.done import alert, correction, notice, status_change
@@ -45,11 +46,13 @@ __all__ = [
     "address",
     "alert",
     "assertion_jti",
+    "audit_anchor",
     "audit_entity",
     "audit_event",
     "audit_seal",
     "binary_content",
     "card_feedback",
+    "chore",
     "client",
     "correction",
     "delivery",

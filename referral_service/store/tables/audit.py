@@ -1,7 +1,7 @@
 """Who has touched what: rows that are only ever added, and the seals that show when one was changed since.
 
-Triggers (migration 0002) refuse every UPDATE but the one that seals, every DELETE, and on SQLite every INSERT in place
-of a row that is there, which would remove it without a DELETE.
+Triggers (migration 0002) refuse every UPDATE but the one that seals, every DELETE but of what lies before an anchor,
+and on SQLite every INSERT in place of a row that is there, which would remove it without a DELETE.
 """
 
 from __future__ import annotations
@@ -59,3 +59,17 @@ audit_seal = Table(
     Column("sealed_at", String(24), nullable=False),
 )
 """A batch of events that were sealed together; ``hash`` is that of the row and of the hash of its last event."""
+
+audit_anchor = Table(
+    "audit_anchor",
+    metadata,
+    Column("batch", Integer, primary_key=True, autoincrement=False),
+    Column("last", Integer, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("until", String(24), nullable=False),
+    instant("removed_at"),
+    Column("event_id", String(36), nullable=False),
+)
+"""Where the kept part of the trail begins: all batches until this one may be removed, and only those. ``batch``,
+``last`` and ``hash`` are those of its last seal, which the kept part follows; ``until`` is the time of the newest event
+removed, ``event_id`` the event that tells of it."""

@@ -26,6 +26,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_assertion_jti_expires"), "assertion_jti", ["expires"], unique=False)
     op.create_table(
+        "audit_anchor",
+        sa.Column("batch", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("last", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("until", sa.String(length=24), nullable=False),
+        sa.Column("removed_at", sa.String(length=24), nullable=False),
+        sa.Column("event_id", sa.String(length=36), nullable=False),
+        sa.PrimaryKeyConstraint("batch", name=op.f("pk_audit_anchor")),
+    )
+    op.create_table(
         "audit_entity",
         sa.Column("event_id", sa.String(length=36), nullable=False),
         sa.Column("reference", sa.String(length=128), nullable=False),
@@ -100,6 +110,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_card_feedback")),
     )
     op.create_index(op.f("ix_card_feedback_at"), "card_feedback", ["at"], unique=False)
+    op.create_table(
+        "chore",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("due", sa.String(length=24), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_chore")),
+    )
     op.create_table(
         "client",
         sa.Column("id", sa.String(length=64), nullable=False),
