@@ -79,6 +79,7 @@ class Engine:
     database_url: str
     ehr: Ehr
     port: int
+    metrics_port: int
 
     def environment(self, name: str) -> dict[str, str]:
         whole = compose()
@@ -87,6 +88,8 @@ class Engine:
         for secret, where in whole["secrets"].items():
             placed[f"/run/secrets/{secret}"] = str(self.folder / where["file"])
         here = {key: placed.get(value, value) for key, value in given.items()}
+        if "REFERRAL_METRICS_PORT" in here:
+            here["REFERRAL_METRICS_PORT"] = str(self.metrics_port)
         seeding = {"SEED_SERVICE": f"http://127.0.0.1:{self.port}", "SEED_EHR": self.ehr.base}
         path = {"PATH": f"{self.installed / 'bin'}:/usr/bin:/bin"}
         return here | path | {"REFERRAL_PORT": str(self.port), "REFERRAL_HOST": "127.0.0.1"} | seeding
@@ -106,6 +109,10 @@ class Engine:
         SCANNER.look_at(f"what {name} says", ran.stdout + ran.stderr)
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
+
+    def is_healthy(self, name: str, probe: list[str]) -> bool:
+        command = [str(self.installed / "bin" / probe[0]), *probe[1:]]
+        return subprocess.run(command, env=self.environment(name), capture_output=True).returncode == 0
 
     @contextmanager
     def running(self, name: str) -> Iterator[Path]:
@@ -144,21 +151,27 @@ def test_every_service_of_ours_comes_up_works_and_stops_in_time_as_it_is_written
     (tmp_path / ".secrets" / "database_url").write_text(postgres_url, "utf-8")
     (tmp_path / "data").mkdir()
     with Keeping(log_in=False).open() as ehr:
-        engine = Engine(built(tmp_path), tmp_path, postgres_url, ehr, free_port())
+        engine = Engine(built(tmp_path), tmp_path, postgres_url, ehr, free_port(), free_port())
         ehr.records["metadata"] = resource({"resourceType": "CapabilityStatement"})
         assert engine.once("migrate") == ""
         assert engine.once("migrate") == ""
         with engine.running("app") as log:
-            probe = [str(engine.installed / "bin" / healthcheck()[0]), *healthcheck()[1:]]
-            asking = {"env": engine.environment("app"), "capture_output": True}
-            eventually(lambda: subprocess.run(probe, **asking).returncode == 0, log.read_text("utf-8"))
-            with engine.running("worker"):
+            eventually(lambda: engine.is_healthy("app", healthcheck()), log.read_text("utf-8"))
+            with engine.running("worker") as log:
+                probe = [word.replace("9090", str(engine.metrics_port)) for word in _own_healthcheck("worker")]
+                eventually(lambda: engine.is_healthy("worker", probe), log.read_text("utf-8"))
                 assert engine.once("seed").endswith(SEEDED)
                 assert engine.once("seed").endswith(SEEDED.replace("201", "200"))
                 eventually(lambda: _told_of(ehr) == 5, "the EHR is told of each referral")
         assert "The trail is as it was sealed." in engine.asked("app", engine.command("app")[0], "audit", "verify")
         _decides_a_file(engine)
     assert list((tmp_path / "data").iterdir()) == []
+
+
+def _own_healthcheck(name: str) -> list[str]:
+    test: list[str] = compose()["services"][name]["healthcheck"]["test"]
+    assert test[0] == "CMD"
+    return test[1:]
 
 
 def _told_of(ehr: Ehr) -> int:
