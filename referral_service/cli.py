@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -242,14 +242,13 @@ def upgrade() -> None:
 @db.command()
 def check() -> None:
     """Exit with 1 when the database is not up to date, or would not keep what it acknowledges."""
-    from referral_service.store import durability
+    from referral_service.store import durability, migrations
     from referral_service.store.engine import open_store
-    from referral_service.store.migrations import check as check_schema
 
     with _plainly():
         store = open_store(from_environment(serves=False).database_url)
         remarks = durability.check(store)
-        check_schema(store)
+        migrations.check(store)
     _print(iter(remarks))
     click.echo("The database is up to date.")
 
@@ -299,8 +298,7 @@ def verify(seal: str | None) -> None:
         raise click.BadParameter("it is a number, a colon and 64 hexadecimal digits", param_hint="--seal")
     with _plainly(), _store(from_environment(serves=False)) as store:
         verdict = check_trail(store, (int(noted[1]), noted[2]) if noted else None)
-    if verdict.last is not None:
-        batch = verdict.last
+    if batch := verdict.last:
         click.echo(f"{verdict.sealed} events sealed until {verdict.sealed_at}, seal {batch['batch']}:{batch['hash']}.")
     else:
         click.echo("No event is sealed yet.")
@@ -318,12 +316,9 @@ def _store(settings: Settings) -> Iterator[Store]:
     from referral_service.store.engine import open_store
     from referral_service.store.migrations import check as check_schema
 
-    store = open_store(settings.database_url)
-    try:
+    with closing(open_store(settings.database_url)) as store:
         check_schema(store)
         yield store
-    finally:
-        store.close()
 
 
 def _print(lines: Iterator[str]) -> None:
