@@ -54,11 +54,11 @@ def of(number: int) -> dict[str, Any]:
     return referral(f"M-{number}", contained=[{**PATIENT, "id": "p"}])
 
 
-def told(server: Server) -> tuple[int, Samples]:
-    """By which process, and what. Each time over a connection of its own, so that any process may be asked."""
+def told(server: Server) -> Samples:
+    """Each time over a connection of its own, so that any process may be asked."""
     text = requests.get(f"{server.base}/metrics", timeout=10).text
     SCANNER.look_at("metrics", text)
-    return server.port, samples(text)
+    return samples(text)
 
 
 def folder_of(server: Server) -> Path:
@@ -91,7 +91,7 @@ def is_server(number: int) -> bool:
 
 def test_whoever_is_asked_has_counted_what_all_have(server: Server) -> None:
     assert len(children(server)) == 2
-    scrapes = [told(server)[1] for _ in range(20)]
+    scrapes = [told(server) for _ in range(20)]
     assert {value(one, "requests_total", **CREATES) for one in scrapes} == {SENT}
     queue, policy = "adult-movement-disorders", "default|2026.1"
     decided = {"disposition": "routed", "queue": queue, "code": "G24.3", "policy": policy}
@@ -108,7 +108,7 @@ def test_both_have_counted_some(server: Server) -> None:
 
 
 def test_what_a_process_has_counted_that_died_still_counts_and_what_it_held_does_not(server: Server) -> None:
-    before = told(server)[1]
+    before = told(server)
     files = folder_of(server)
     victim = children(server)[0]
     os.kill(victim, signal.SIGKILL)
@@ -121,7 +121,7 @@ def test_what_a_process_has_counted_that_died_still_counts_and_what_it_held_does
     while not answers(server):
         assert time.monotonic() < deadline
     time.sleep(3)
-    after = told(server)[1]
+    after = told(server)
     assert value(after, "requests_total", **CREATES) == value(before, "requests_total", **CREATES) == SENT
     assert value(after, "request_threads") == value(before, "request_threads")
     assert not (files / f"gauge_livesum_{victim}.db").exists()
@@ -184,7 +184,7 @@ def used() -> Iterator[tuple[str, str, set[str]]]:
 
 
 def test_every_measure_and_label_of_dashboard_and_rules_is_told_by_a_running_service(server: Server) -> None:
-    known = labels_of(told(server)[1])
+    known = labels_of(told(server))
     missing = [
         (where, name, sorted(labels - known.get(name, set()) - OF_PROMETHEUS))
         for where, name, labels in used()
@@ -196,7 +196,7 @@ def test_every_measure_and_label_of_dashboard_and_rules_is_told_by_a_running_ser
 def test_every_measure_that_is_told_is_shown_or_watched(server: Server) -> None:
     named = {name for _, name, _ in used()}
     whole = {re.sub(r"_(bucket|count|sum)$", "_seconds", name) for name in named} | named
-    told_of = {name for name in labels_of(told(server)[1]) if not name.startswith("referral_request_seconds")}
+    told_of = {name for name in labels_of(told(server)) if not name.startswith("referral_request_seconds")}
     assert sorted(told_of - whole) == []
 
 
@@ -258,5 +258,6 @@ def test_what_the_metrics_are_called_is_as_prometheus_wants_it(server: Server) -
 
 @needs_promtool
 def test_the_rules_speak_when_they_are_to_and_are_silent_before() -> None:
-    ran = promtool("test", "rules", str(Path(__file__).parent / "alerts_test.yml"))
+    files = [str(Path(__file__).parent / name) for name in ("alerts_test.yml", "alerts_of_days_test.yml")]
+    ran = promtool("test", "rules", *files)
     assert ran.returncode == 0, ran.stdout + ran.stderr
