@@ -17,7 +17,7 @@ from referral_service.intake import Incoming, Site, receive
 from referral_service.policy import Retention
 from referral_service.retention import EVERY, Remover
 from referral_service.sealing import Sealer, verify
-from referral_service.store import audit, leases, ledger, retention, tables
+from referral_service.store import attached, audit, deliveries, leases, ledger, retention, tables
 from referral_service.store.engine import Store, instant
 from referral_service.store.writes import insert_all
 from tests.shapes import Caller, bundle, entry, patient, referral
@@ -145,6 +145,7 @@ def test_old_versions_of_an_ended_referral_go_and_what_must_stay_stays(caller: C
     assert caller.move(caller.task_of(going), status="accepted").status_code == 200
     task = caller.task_of(ended)
     original = caller.get(f"ServiceRequest/{ended}/$original").data
+    first_text = json.dumps(referral("A-1")).encode()
     timeline = column(caller.site.store, select(func.count()).select_from(tables.status_change))
     remove(caller.site, later(364), history_days=365)
     assert versions(caller, f"ServiceRequest/{ended}") == [3, 2, 1]
@@ -159,6 +160,10 @@ def test_old_versions_of_an_ended_referral_go_and_what_must_stay_stays(caller: C
     needed = {*column(caller.site.store, select(first)), *column(caller.site.store, select(newest))}
     with_text = select(tables.received.c.id).where(tables.received.c.body.is_not(None))
     assert needed <= set(column(caller.site.store, with_text))
+    with caller.site.store.reading() as connection:
+        texts = [body for _, body in attached.texts(connection, "local", ended)]
+        current, told = deliveries.content_of(connection, "ServiceRequest", ended, 1)
+    assert (texts, told) == ([first_text, original], current["content"])
     assert bodies(caller.site)["First."] is None
     assert bodies(caller.site)["Second."] is not None
 
