@@ -240,14 +240,13 @@ def upgrade() -> None:
 @db.command()
 def check() -> None:
     """Exit with 1 when the database is not up to date, or would not keep what it acknowledges."""
-    from referral_service.store import durability
+    from referral_service.store import durability, migrations
     from referral_service.store.engine import open_store
-    from referral_service.store.migrations import check as check_schema
 
     with plainly():
         store = open_store(from_environment(serves=False).database_url)
         remarks = durability.check(store)
-        check_schema(store)
+        migrations.check(store)
     show(iter(remarks))
     click.echo("The database is up to date.")
 
@@ -297,8 +296,7 @@ def verify(seal: str | None) -> None:
         raise click.BadParameter("it is a number, a colon and 64 hexadecimal digits", param_hint="--seal")
     with plainly(), the_store(from_environment(serves=False)) as store:
         verdict = check_trail(store, (int(noted[1]), noted[2]) if noted else None)
-    if verdict.last is not None:
-        batch = verdict.last
+    if batch := verdict.last:
         click.echo(f"{verdict.sealed} events sealed until {verdict.sealed_at}, seal {batch['batch']}:{batch['hash']}.")
     else:
         click.echo("No event is sealed yet.")

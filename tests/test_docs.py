@@ -144,7 +144,7 @@ def test_the_steps_play_a_rejection_and_a_fault_in_a_sandbox(tmp_path: Path) -> 
 
 
 def test_the_readme_leads_to_every_page() -> None:
-    readme = (DOCS.parent / "README.md").read_text("utf-8").split("## Doors")[1].split("##")[0]
+    readme = (DOCS.parent / "README.md").read_text("utf-8")
     assert sorted(re.findall(r"\| \[docs/(\w[\w-]*\.md)\]\(docs/\1\) \|", readme)) == sorted(
         page.name for page in DOCS.glob("*.md")
     )

@@ -39,7 +39,7 @@ def test_the_tree_is_the_folder() -> None:
 
 def test_the_top_level_holds_what_was_asked_for_and_what_the_ecosystem_expects() -> None:
     expected = {"referral_service", "profiles", "tests", "docker-compose.yml", "pyproject.toml"}
-    beside = {"README.md", "LICENSE", "Dockerfile", "requirements.lock", "docs"}
+    beside = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "requirements.lock", "docs"}
     found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".") and not HIDDEN.fullmatch(path.name)}
     assert found - beside - {"build", "dist", "referral-service.db"} == expected
 
