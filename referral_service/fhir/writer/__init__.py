@@ -1,8 +1,8 @@
 """What we author, as FHIR: the decision, the Task, the Provenance, outcomes and the tags on a referral.
 
-What is written here is typed by ``fhir.resources.R4B``, so that a slip of ours fails here and not at the receiver;
-the sender's own JSON only passes through :func:`served`, which adds id, meta and rewritten references and touches
-nothing else.
+What is written now and then is typed by ``fhir.resources.R4B``, so that a slip of ours fails here and not at the
+receiver; what comes with every referral is held to the same models by tests. The sender's own JSON only passes through
+:func:`served`, which adds id, meta and rewritten references and touches nothing else.
 """
 
 from referral_service.fhir.writer.decision import (
