@@ -41,6 +41,8 @@ __all__ = [
 BUSY_SECONDS = 10
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 5, 3, 20
 """How long PostgreSQL may take: to let us in; where somebody waits for the answer, also for a lock and a statement."""
+POOL_SECONDS = 3
+"""How long a thread waits for a connection that others have in use."""
 PING_SECONDS = 0.2
 _TOLD, _USED = "told when durable", "used at"
 _QUIET: dict[str, Any] = {"hide_parameters": True}
@@ -156,7 +158,7 @@ def open_store(url: str, *, pool_size: int = 8, is_waited_for: bool = False) -> 
     if parts.get_backend_name() == "postgresql":
         given = {"connect_timeout": CONNECT_SECONDS}
         driven = parts.set(drivername="postgresql+psycopg")
-        engine = create_engine(driven, pool_size=pool_size, connect_args=given, **_QUIET)
+        engine = create_engine(driven, pool_size=pool_size, pool_timeout=POOL_SECONDS, connect_args=given, **_QUIET)
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", partial(_ping_after_pause, engine.dialect))
         if is_waited_for:

@@ -99,8 +99,7 @@ class Writers:
             try:
                 self._group = _Group(self._connection.begin())
             except Exception:
-                self._connection.close()  # with it what may have begun
-                self._connection = None
+                self._give_up()  # and with the connection what may have begun on it
                 raise
         self._group.members += 1
         return self._connection, self._group
@@ -139,7 +138,13 @@ class Writers:
             group.transaction.commit()
         except Exception as problem:
             group.problem = problem
-            if group.transaction.is_active:
-                group.transaction.rollback()
+            self._give_up()
         finally:
             group.is_over.set()
+
+    def _give_up(self) -> None:
+        """The next writer gets a connection of which nothing is left."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
