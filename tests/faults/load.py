@@ -184,7 +184,7 @@ class Writer:
         answer = self.door.until_answered("POST", "", body, (200,))
         if answer.status != 200:
             return
-        self.journal.note(*(one for one in map(lambda one: _located(one, answer, key), answer.body["entry"]) if one))
+        self.journal.note(*(one for one in (_located(one, answer, key) for one in answer.body["entry"]) if one))
 
     def correct(self) -> None:
         """The sender adds a note to its latest referral."""

@@ -6,7 +6,8 @@ import time
 from itertools import cycle
 
 from tests.faults.load import writing
-from tests.faults.world import World, until
+from tests.faults.waiting import until
+from tests.faults.world import World
 
 KILLS, WRITES = 4, 200
 """Of a storm on either engine: together more than 50 processes and 10,000 writes."""

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import requests
 from sqlalchemy import text
 
@@ -22,11 +22,11 @@ from tests.canaries import leak
 from tests.conftest import new_database
 from tests.delivery.world import REQUESTS, TASKS, status_of, subscription
 from tests.faults.invariants import Violation, check_invariants
-from tests.faults.load import Journal
+from tests.faults.load import Door, Journal
+from tests.faults.waiting import SECONDS, until
 from tests.receivers import Receiver
 from tests.serving import Server
 
-SECONDS = 60
 ENGINES = ("sqlite", "postgresql")
 
 
@@ -102,7 +102,9 @@ class World:
     journal: Journal = field(default_factory=Journal)
     servers: list[Server] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
+    doors: list[Door] = field(default_factory=list)
     kills: int = 0
+    postgres: Postgres | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -123,6 +125,11 @@ class World:
         for _ in range(workers if self.is_shared else 0):
             self.add_worker()
 
+    def door(self, journal: Journal | None = None, first: int = 0) -> Door:
+        """A connection of somebody's own, open until the world ends."""
+        self.doors.append(Door(self.bases, journal or self.journal, _turn=first))
+        return self.doors[-1]
+
     def add_worker(self) -> Worker:
         self.workers.append(Worker(self.url, self.folder, self.servers[0].settings))
         self.workers[-1].start()
@@ -131,6 +138,28 @@ class World:
     def kill(self, one: Server | Worker) -> None:
         one.kill()
         self.kills += 1
+
+    def power_cut(self) -> None:
+        """All processes of the service at once, which then start again."""
+        for one in (*self.servers, *self.workers):
+            self.kill(one)
+        for one in (*self.servers, *self.workers):
+            one.start()
+
+    @property
+    def deliverers(self) -> list[Server] | list[Worker]:
+        """Whoever tells others: workers, on SQLite the server itself."""
+        return self.workers if self.is_shared else self.servers
+
+    def serving_processes(self) -> list[int]:
+        """Those that answer requests, below the one of each server that looks after them."""
+        return [pid for server in self.servers if server.process for pid in descendants(server.process.pid)]
+
+    def database_processes(self) -> list[int]:
+        """Those of PostgreSQL; none on SQLite, where the service itself writes."""
+        if self.postgres is None:
+            return []
+        return [self.postgres.pid, *descendants(self.postgres.pid)]
 
     def subscribe(self, *filters: str) -> None:
         """The receiver is told of Tasks and referrals from now on; of those that fit, when filters are given."""
@@ -186,6 +215,8 @@ class World:
         return found
 
     def end(self) -> None:
+        for door in self.doors:
+            door.close()
         for one in (*self.workers, *self.servers):
             one.kill()
 
@@ -205,7 +236,7 @@ def a_world(engine: str, folder: Path, postgres: Callable[[], Postgres], **setti
         server = postgres()
         server.start()
         with new_database(server.url) as url:
-            world = World(url, folder, receiver, settings)
+            world = World(url, folder, receiver, settings, postgres=server)
             try:
                 yield world
             finally:
@@ -213,14 +244,8 @@ def a_world(engine: str, folder: Path, postgres: Callable[[], Postgres], **setti
                 server.start()
 
 
-def until(holds: Callable[[], bool], seconds: float = SECONDS) -> bool:
-    """Whether it comes true before long."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.1)
-    return holds()
+def descendants(process: int) -> list[int]:
+    return [one.pid for one in psutil.Process(process).children(recursive=True)]
 
 
 def is_ready(base: str) -> bool:
