@@ -77,7 +77,7 @@ class Stored:
     subscriptions: list[Row] = field(default_factory=list)
     notices: list[Row] = field(default_factory=list)
     keys: list[Row] = field(default_factory=list)
-    bundles: list[Row] = field(default_factory=list)
+    tokens: list[Row] = field(default_factory=list)
     events: set[tuple[str, str]] = field(default_factory=set)
     current: dict[Key, int] = field(default_factory=dict)
     versions: dict[Key, dict[int, dict[str, Any]]] = field(default_factory=dict)
@@ -95,8 +95,7 @@ _READ = {
     "subscriptions": "SELECT id, type, filters FROM subscription WHERE counts = 1",
     "notices": "SELECT alert_id, step, sent_at, due FROM notice",
     "keys": "SELECT kind, value, referral_id FROM request_key",
-    "bundles": f"SELECT value, COUNT(DISTINCT owner) AS owners FROM token "
-    f"WHERE param = 'identifier' AND system = '{BUNDLES}' GROUP BY value",
+    "tokens": "SELECT DISTINCT owner FROM token",
 }
 
 
@@ -180,9 +179,15 @@ def _queue_tags(resource: Mapping[str, Any]) -> list[str]:
 
 
 def whole_bundles(stored: Stored, _: Sequence[Acknowledged]) -> Iterator[str]:
-    for row in stored.bundles:
-        if row["owners"] != IN_A_BUNDLE:
-            yield f"of Bundle {row['value']} {row['owners']} of {IN_A_BUNDLE} entries are there"
+    """Of a transaction all entries are there or none, and nothing that only some of them would have left."""
+    entries = Counter(mark for versions in stored.versions.values() for mark in _marks(versions[max(versions)]))
+    for mark, number in entries.items():
+        if number != IN_A_BUNDLE:
+            yield f"of Bundle {mark} {number} of {IN_A_BUNDLE} entries are there"
+    ids = {identity for _, identity in stored.current}
+    yield from (
+        f"{row['owner']} can be searched for and is not there" for row in stored.tokens if row["owner"] not in ids
+    )
     known = {f"{kind}/{identity}" for kind, identity in stored.current}
     for row in stored.received:
         gone = [one for one in orjson.loads(row["answers"] or "[]") if isinstance(one, str) and one not in known]
@@ -194,6 +199,11 @@ def whole_bundles(stored: Stored, _: Sequence[Acknowledged]) -> Iterator[str]:
         for row in stored.requests
         if row["received_id"] not in requests
     )
+
+
+def _marks(resource: Mapping[str, Any]) -> list[str]:
+    listed = resource.get("identifier", [])
+    return [one["value"] for one in listed if isinstance(one, dict) and one.get("system") == BUNDLES]
 
 
 def history_without_gaps(stored: Stored, _: Sequence[Acknowledged]) -> Iterator[str]:

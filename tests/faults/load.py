@@ -41,7 +41,8 @@ class Journal:
     not_taken: list[NotTaken] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     answers: Counter[int] = field(default_factory=Counter)
-    unanswered: int = 0
+    unanswered: list[str] = field(default_factory=list)
+    """The ids of requests that got no answer at all."""
     writes: int = 0
     lock: Lock = field(default_factory=Lock)
 
@@ -87,6 +88,8 @@ class Door:
         except UNANSWERED:
             self.close()
             self._turn += 1
+            with self.journal.lock:
+                self.journal.unanswered.append(request_id)
             raise
         if self.anew:
             self.close()
@@ -103,8 +106,6 @@ class Door:
             try:
                 answer = self.once(method, path, body, **headers)
             except UNANSWERED:
-                with self.journal.lock:
-                    self.journal.unanswered += 1
                 self.stopping.wait(0.1)
                 continue
             self.journal.answered(answer, expected)

@@ -196,6 +196,13 @@ class World:
         for table in ("delivery", "notice", "subscription"):
             self.change(f"UPDATE {table} SET due = '2026-01-01T00:00:00.000Z' WHERE due IS NOT NULL")
 
+    def command(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """One command of `referral-service` on this database."""
+        others = {name: value for name, value in os.environ.items() if not name.startswith("REFERRAL_")}
+        environment = {**others, "REFERRAL_DATABASE_URL": self.url, **settings}
+        line = [sys.executable, "-m", "referral_service.cli", *words]
+        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+
     def settle(self) -> None:
         """Waits until nothing is left to be told."""
         self.pass_a_minute()
