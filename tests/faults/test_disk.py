@@ -103,7 +103,7 @@ def test_what_the_disk_does_not_keep_is_not_acknowledged(world: World) -> None:
             time.sleep(WHILE)
             assert world.journal.writes == before
         if world.postgres is not None:
-            world.postgres.start()
+            world.postgres.restart()
         assert until(lambda: world.journal.writes > before + 20), world.journal
     world.power_cut()
     assert world.check() == []

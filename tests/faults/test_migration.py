@@ -10,7 +10,7 @@ from tests.faults.scenarios import a_writer
 from tests.faults.test_seeded import SEEDED
 from tests.faults.world import World
 
-STATEMENTS = (2, 9, 40, 90, 120)
+STATEMENTS = (2, 9, 90)
 """Before which of the statements of an upgrade the process is killed."""
 
 

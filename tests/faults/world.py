@@ -8,18 +8,19 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
+import psycopg
 import requests
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from referral_service.store.engine import Store, open_store
 from tests.canaries import leak
-from tests.conftest import new_database
 from tests.delivery.world import REQUESTS, TASKS, status_of, subscription
 from tests.faults.invariants import Violation, check_invariants
 from tests.faults.load import Door, Journal
@@ -56,6 +57,24 @@ class Postgres:
 
     def start(self) -> None:
         self.server.ensure_postgres_running()
+
+    def restart(self) -> None:
+        """As after a power cut: no process of it gets to finish anything, and it recovers what it had promised."""
+        for process in [self.pid, *descendants(self.pid)] if is_alive(self.pid) else []:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        assert until(lambda: not is_alive(self.pid))
+        self.start()
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """An empty database of its own, dropped at the end."""
+        name = f"faults_{uuid4().hex}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        yield str(make_url(self.url).set(database=name).render_as_string(hide_password=False))
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
     def close(self) -> None:
         self.start()
@@ -124,6 +143,12 @@ class World:
             server.start()
         for _ in range(workers if self.is_shared else 0):
             self.add_worker()
+        listening = (
+            "SELECT COUNT(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        )
+        assert not self.workers or until(lambda: self.ask(listening) == [(True,)]), self.workers[0].log.read_text(
+            "utf-8"
+        )
 
     def door(self, journal: Journal | None = None, first: int = 0) -> Door:
         """A connection of somebody's own, open until the world ends."""
@@ -242,13 +267,17 @@ def a_world(engine: str, folder: Path, postgres: Callable[[], Postgres], **setti
             return
         server = postgres()
         server.start()
-        with new_database(server.url) as url:
+        with server.database() as url:
             world = World(url, folder, receiver, settings, postgres=server)
             try:
                 yield world
             finally:
                 world.end()
                 server.start()
+
+
+def is_alive(process: int) -> bool:
+    return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
 
 
 def descendants(process: int) -> list[int]:
