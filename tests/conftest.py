@@ -28,7 +28,14 @@ from tests.canaries import SCANNER
 APPEND_ONLY = ("audit_entity", "audit_event", "audit_seal")
 """What the database itself keeps from being emptied."""
 
+FAULTS = Path(__file__).parent / "faults"
+
 RECEIVED_AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Faults take minutes: they are collected only where they are named."""
+    return True if collection_path == FAULTS and not any("faults" in one for one in config.args) else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from tests.faults.load import writing
 from tests.faults.waiting import until
 from tests.faults.world import World
 
-KILLS, WRITES = 4, 200
+KILLS, WRITES = 28, 5_000
 """Of a storm on either engine: together more than 50 processes and 10,000 writes."""
 PAUSE = 0.7
 

@@ -64,6 +64,10 @@ class Postgres:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         assert until(lambda: not is_alive(self.pid))
+        # Where nobody has collected the dead process by now, its files would speak of one that runs.
+        socket = self.server.get_postmaster_info().socket_dir / ".s.PGSQL.5432.lock"
+        for left in (self.folder / "postmaster.pid", socket):
+            left.unlink(missing_ok=True)
         self.start()
 
     @contextmanager
