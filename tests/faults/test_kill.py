@@ -11,7 +11,7 @@ from tests.faults.world import World
 
 KILLS, WRITES = 28, 5_000
 """Of a storm on either engine: together more than 50 processes and 10,000 writes."""
-PAUSE = 0.7
+PAUSE = 0.5
 
 
 def test_a_storm_of_kills_loses_nothing_that_was_acknowledged(world: World, longer: int) -> None:
