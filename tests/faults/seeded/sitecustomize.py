@@ -33,8 +33,8 @@ def ack_before_commit() -> None:
 
     def late(real: Any) -> Any:
         @contextmanager
-        def writing(store: Any) -> Iterator[Any]:
-            inner = real(store)
+        def writing(store: Any, **named: Any) -> Iterator[Any]:
+            inner = real(store, **named)
             if current_thread() is main_thread():  # the database is brought up to date in order
                 with inner as connection:
                     yield connection
