@@ -52,7 +52,7 @@ def test_without_a_database_all_are_told_to_come_back_and_with_it_all_goes_on(wo
     a_writer(world).create()
     database_of(world).stop()
     assert refused_in_time(world, "gone") == IN_TIME
-    assert [is_ready(base) for base in world.bases] == [False, False]
+    assert until(lambda: not any(is_ready(base) for base in world.bases))
     database_of(world).start()
     assert goes_on(world)
     assert world.check() == []

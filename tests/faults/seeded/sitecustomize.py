@@ -18,7 +18,7 @@ from logging import getLogger
 from threading import Thread, current_thread, main_thread
 from typing import Any
 
-AWHILE = 2.0
+AWHILE = 1.0
 """Seconds in which a process can be killed between two things that belong together."""
 
 
