@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from logging import getLogger
-from threading import Thread, current_thread, main_thread
+from threading import Thread, current_thread
 from typing import Any
 
 AWHILE = 1.0
@@ -28,6 +28,11 @@ def swap(module: str, name: str, make: Callable[[Any], Any]) -> None:
     setattr(home, name, make(getattr(home, name)))
 
 
+def is_answering() -> bool:
+    """Whether somebody's request is worked on, and not what the service does by itself, as at its start."""
+    return current_thread().name.startswith("request")
+
+
 def ack_before_commit() -> None:
     """The answer goes out while the transaction is still open."""
 
@@ -35,7 +40,7 @@ def ack_before_commit() -> None:
         @contextmanager
         def writing(store: Any, **named: Any) -> Iterator[Any]:
             inner = real(store, **named)
-            if current_thread() is main_thread():  # the database is brought up to date in order
+            if not is_answering():
                 with inner as connection:
                     yield connection
                 return
@@ -82,7 +87,8 @@ def synchronous_off() -> None:
 
     def careless(real: Any) -> Any:
         def begin(connection: Any) -> None:
-            connection.exec_driver_sql("PRAGMA synchronous=OFF")
+            if is_answering():
+                connection.exec_driver_sql("PRAGMA synchronous=OFF")
             real(connection)
 
         return begin
