@@ -28,7 +28,16 @@ from tests.canaries import SCANNER
 APPEND_ONLY = ("audit_anchor", "audit_entity", "audit_event", "audit_seal")
 """What the database itself keeps from being emptied."""
 
+FAULTS = Path(__file__).resolve().parent / "faults"
+
 RECEIVED_AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Faults take minutes: they are collected only when their folder, or something in it, is named."""
+    named = (config.invocation_params.dir / one.partition("::")[0] for one in config.args)
+    is_named = any(path.resolve().is_relative_to(FAULTS) for path in named)
+    return True if collection_path == FAULTS and not is_named else None
 
 
 @pytest.fixture(scope="session", autouse=True)

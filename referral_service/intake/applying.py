@@ -260,7 +260,7 @@ def pauses(content: Resource) -> list[Pause]:
 
 def write(draft: Draft, task: Moving, actor: Actor) -> Stamp:
     """The next version of the Task and the rows that tell of it. ``draft`` carries the client of the referral."""
-    stamp = Stamp(task.row["id"], task.row["version"] + 1, draft.incoming.instant)
+    stamp = Stamp.following(task.row, draft.incoming.instant)
     restamp(task.content, stamp)
     paused = [one for one in written.pauses_of(task.content) if "end" not in one]
     values = {

@@ -165,7 +165,7 @@ def decide_again(
 
 def write_again(connection: Connection, draft: Draft, decided: Decided, row: Row, task: Moving, actor: Actor) -> Answer:
     """A changed decision is a new version of the referral; its Task follows, but never over a human's decision."""
-    stamp = Stamp(row["id"], row["version"] + 1, draft.incoming.instant)
+    stamp = Stamp.following(row, draft.incoming.instant)
     resource, text = served_referral(draft, decided, stamp, own_tags(row))
     values = referral_columns(draft, decided, resource, text)
     values |= {"received_id": draft.received_id, "path": decided.entry.path}
@@ -266,7 +266,7 @@ def cancel(course: Course, entry: Entry, subject: Subject, referral_id: str) -> 
 
 
 def _revoked(draft: Draft, entry: Entry, row: Row, task_id: str) -> Answer:
-    stamp = Stamp(row["id"], row["version"] + 1, draft.incoming.instant)
+    stamp = Stamp.following(row, draft.incoming.instant)
     before = orjson.loads(row["content"])
     tags = [tag for tag in before["meta"].get("tag", []) if tag not in entry.resource.get("meta", {}).get("tag", [])]
     resource = entry.resource if entry.resource["status"] == "revoked" else _masked(before)

@@ -193,7 +193,7 @@ def _rewrite(
     given: dict[str, Any],
 ) -> None:
     """A new version of the referral: its tags and the decision served follow, the machine's is kept beside."""
-    stamp = Stamp(referral["id"], referral["version"] + 1, draft.incoming.instant)
+    stamp = Stamp.following(referral, draft.incoming.instant)
     versions = draft.site.code_versions
     resource = writer.served(
         read_resource(referral["content"]),

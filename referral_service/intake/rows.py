@@ -43,7 +43,7 @@ def referral_columns(draft: Draft, decided: Decided, resource: Resource, text: s
     given = facts_json(decided.given)
     patient = patient_reference(draft, decided)
     return {
-        "last_updated": draft.incoming.instant,
+        "last_updated": resource["meta"]["lastUpdated"],
         "content": text,
         "status": resource["status"],
         "intent": resource["intent"],

@@ -49,13 +49,14 @@ def store(draft: Draft, entry: Entry, stored: StoredRows) -> Answer:
     draft.stored.add(reference)
     kind, identity = type_and_id(reference)
     row = stored.get(identity)
-    version = row["version"] + 1 if row is not None else 1
-    served, text = draft.served_text(entry, Stamp(identity, version, draft.incoming.instant))
+    at = draft.incoming.instant
+    stamp = Stamp.following(row, at) if row is not None else Stamp(identity, 1, at)
+    served, text = draft.served_text(entry, stamp)
     digest = content_hash(served)
     if row is not None and row["content_hash"] == digest:
         return as_it_stands(row, Became.UNCHANGED)
     values = {
-        "last_updated": draft.incoming.instant,
+        "last_updated": stamp.last_updated,
         "content": text,
         "content_hash": digest,
         "birth_date": entry.resource.get("birthDate"),
@@ -68,10 +69,10 @@ def store(draft: Draft, entry: Entry, stored: StoredRows) -> Answer:
     if content is not None:
         digest_of_content, size = sha256(content.data).hexdigest(), len(content.data)
         held = {"size": size, "sha256": digest_of_content, "kind": content.kind, "content": content.data}
-        draft.add(tables.binary_content, owner=identity, version=version, **held)
+        draft.add(tables.binary_content, owner=identity, version=stamp.version, **held)
     draft.add_tokens(kind, identity, tokens(served) | draft.refers(served))
     became = Became.CREATED if row is None else Became.UPDATED
-    return Answer(became, (), kind, identity, version, draft.incoming.instant, text)
+    return Answer(became, (), kind, identity, stamp.version, stamp.last_updated, text)
 
 
 def as_it_stands(row: Mapping[str, Any], became: Became) -> Answer:

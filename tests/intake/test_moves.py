@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from referral_service.intake import Answer, Site
+from referral_service.intake import Answer, Incoming, Site, receive_supporting
 from referral_service.intake.moves import act, actions_of
 from referral_service.issues import FaultKind
 from referral_service.referral import Queue
@@ -431,3 +431,34 @@ def test_owner_and_queue_tag_agree_after_an_update_in_any_status(
     assert queue_tag(caller, found) == [where(caller, found)[0]]
     told = caller.read(f"{found['focus']['reference']}/$decision")["parameter"]
     assert [one["valueCode"] for one in told if one["name"] == "queue"] == queue_tag(caller, found)
+
+
+# --- clocks
+
+
+def test_a_change_by_a_clock_that_is_behind_is_dated_like_what_it_changes(site: Site, caller: Caller) -> None:
+    found = made(caller)
+    behind = datetime.now(UTC) - timedelta(hours=1)
+    accepted = moved(site, found, "accept", at=behind)
+    assert (accepted["meta"]["lastUpdated"], accepted["lastModified"]) == (found["lastModified"],) * 2
+    assert caller.patch(accepted, {"op": "replace", "path": "/status", "value": "in-progress"}).status_code == 200
+
+
+def test_a_re_route_by_a_clock_that_is_behind_dates_the_referral_like_the_one_before(
+    site: Site, caller: Caller
+) -> None:
+    found = made(caller)
+    before = request_of(caller, found)["meta"]["lastUpdated"]
+    behind = datetime.now(UTC) - timedelta(hours=1)
+    moved(site, found, "re-route", at=behind, queue="pediatric-neuromotor", comment="Known there.")
+    assert request_of(caller, found)["meta"]["lastUpdated"] == before
+
+
+def test_a_record_put_by_a_clock_that_is_behind_is_dated_like_the_one_before(site: Site, caller: Caller) -> None:
+    caller.put("Patient/p", patient(id="p"))
+    before = caller.read("Patient/p")["meta"]["lastUpdated"]
+    body = json.dumps(patient("1971-01-01", id="p")).encode()
+    behind = datetime.now(UTC) - timedelta(hours=1)
+    receive_supporting(site, Incoming("local", "supporting", "r-1", body, behind, put_to="Patient/p"), "Patient")
+    meta = caller.read("Patient/p")["meta"]
+    assert (meta["versionId"], meta["lastUpdated"]) == ("2", before)

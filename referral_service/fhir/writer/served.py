@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,11 @@ class Stamp:
     id: str
     version: int
     last_updated: str
+
+    @classmethod
+    def following(cls, row: Mapping[str, Any], at: str) -> Stamp:
+        """That of the version after a stored one, never dated before it: clocks differ, and are set back."""
+        return cls(row["id"], row["version"] + 1, max(at, row["last_updated"]))
 
 
 def served(
