@@ -18,6 +18,8 @@ THREADS_PER_CORE = 2
 SECONDS_TO_FINISH = 25
 MILLISECONDS_FOR_HEADERS = 10_000
 BYTES_OF_HEADERS = 64 * 1024
+OBJECTS_BEFORE_GARBAGE = 20_000
+"""A referral makes thousands of objects and no circles; looking for these after every 700 is work for nothing."""
 
 
 _LOG_OF_SERVER = {
@@ -44,6 +46,7 @@ def run(settings: Settings) -> None:
     # What is there by now stays: no process looks at it again for garbage, and so none gets a copy of its own.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(OBJECTS_BEFORE_GARBAGE)
     Granian(
         "referral_service.server:create_front",
         address=settings.host,

@@ -44,6 +44,10 @@ CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 5, 3, 20
 POOL_SECONDS = 3
 """How long a thread waits for a connection that others have in use."""
 PING_SECONDS = 0.2
+_WATCHED = {"tcp_user_timeout": 10_000, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3}
+"""A database that is no longer there and says nothing is given up after 10 to 20 seconds.
+
+https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TCP-USER-TIMEOUT"""
 _TOLD, _USED = "told when durable", "used at"
 _QUIET: dict[str, Any] = {"hide_parameters": True}
 """No log and no exception of the database's shows the values of a statement, which are patients' data."""
@@ -156,7 +160,7 @@ def open_store(url: str, *, pool_size: int = 8, is_waited_for: bool = False) -> 
         event.listen(engine, "begin", _begin_sqlite)
         return Store(engine, Writers(engine))
     if parts.get_backend_name() == "postgresql":
-        given = {"connect_timeout": CONNECT_SECONDS}
+        given = {"connect_timeout": CONNECT_SECONDS, **_WATCHED}
         driven = parts.set(drivername="postgresql+psycopg")
         engine = create_engine(driven, pool_size=pool_size, pool_timeout=POOL_SECONDS, connect_args=given, **_QUIET)
         event.listen(engine, "checkin", _note_use)
