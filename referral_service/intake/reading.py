@@ -147,7 +147,7 @@ def _reference_elements(value: Any) -> list[Resource]:
 
 def _elements(value: Any) -> Iterator[Resource]:
     """Every object in a JSON value, itself included, in document order."""
-    ahead = [value]
+    ahead = [value] if isinstance(value, dict | list) else []
     while ahead:
         here = ahead.pop()
         if isinstance(here, dict):
