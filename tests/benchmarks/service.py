@@ -1,4 +1,4 @@
-"""This service as the benchmarks meet it: a server of its own, systems that are registered, tokens, stored referrals."""
+"""This service as the benchmarks meet it: a server, systems that are registered with it, and referrals that it holds."""
 
 from __future__ import annotations
 
