@@ -12,13 +12,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from time import thread_time
+from time import sleep, thread_time
 from typing import Any
 from unittest.mock import patch
 
 from referral_service.app import site_of
 from referral_service.intake import Became, Incoming, Site, receive
 from referral_service.policy import load_policy
+from referral_service.store import leases
 from referral_service.store.engine import Store, Table, open_store
 from referral_service.store.migrations import upgrade
 from tests.benchmarks.bodies import numbered, referral
@@ -129,6 +130,7 @@ def _site(url: str) -> Iterator[Site]:
     store = open_store(url)
     upgrade(store)
     yield site_of(store, load_policy(), "http://localhost")
+    sleep(2 * leases._QUIET_SECONDS)  # the last of the workers' bells rings a little later
     store.close()
 
 

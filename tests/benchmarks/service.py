@@ -1,4 +1,4 @@
-"""This service as the benchmarks meet it: a server, systems that are registered with it, and referrals that it holds."""
+"""This service as the benchmarks meet it: a server, systems that are registered, and referrals that it holds."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Creates, transactions and searches a second over real HTTP, on both engines, beside other FHIR servers and beside what
-the machine could do at most; and where the processor's time of one create goes.
+"""Creates, transactions and searches a second over real HTTP, on both engines, beside other FHIR servers and beside
+what the machine could do at most; and where the processor's time of one create goes.
 
 Run: python -m tests.benchmarks.throughput [--seconds 4] [--connections 16] [--large] [--no-peers] [--auth none]
 
