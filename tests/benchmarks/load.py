@@ -69,8 +69,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Measured:
-    """Requests in a second; milliseconds of the answers and of processor time for each; MiB of memory (PSS)."""
+    """How many were asked for, and in a second; milliseconds of the answers and of processor time for each; MiB of
+    memory (PSS)."""
 
+    requests: int
     rate: float
     p50: float
     p95: float
@@ -110,6 +112,7 @@ def measure(
     if bad or not told["requests"]:
         raise LoadError(f"{call.path} at {connections} connections: {told['requests']:.0f} requests, failed: {bad}")
     return Measured(
+        requests=int(told["requests"]),
         rate=told["requests"] / told["microseconds"] * 1e6,
         p50=told["p50"] / 1e3,
         p95=told["p95"] / 1e3,

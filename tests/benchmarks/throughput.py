@@ -4,10 +4,10 @@ what the machine could do at most; and where the processor's time of one create 
 Run: python -m tests.benchmarks.throughput [--seconds 4] [--connections 16] [--large] [--no-peers] [--auth none]
 
 With everything on: who sends is registered and has a token; all is checked, coded, routed, audited and committed
-durably. On PostgreSQL one process serves for each core. wrk has to be installed; it shares the machine with the
-servers, so read the ratios, and compare figures of one run only. A request that is not answered with success ends the
-run. "CPU ms" and "DB ms" are processor time for each request, of the server and of PostgreSQL; "PSS" is MiB of all
-processes of the server.
+durably. On PostgreSQL one process serves for each core, and the worker, which is a process of its own, does not run.
+wrk has to be installed; it shares the machine with the servers, so read the ratios, and compare figures of one run
+only. A request that is not answered with success ends the run. "CPU ms" and "DB ms" are processor time for each
+request, of the server and of PostgreSQL; "PSS" is MiB of all processes of the server.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ import requests
 from tests.benchmarks import inside, limit
 from tests.benchmarks.bodies import SEARCH, referral, transaction
 from tests.benchmarks.engines import postgres
-from tests.benchmarks.load import HEADINGS, Call, LoadError, Measured, measure, require_wrk, stop
+from tests.benchmarks.load import HEADINGS, Call, LoadError, Measured, measure, postmaster_of, require_wrk, stop
 from tests.benchmarks.peers import PEERS, Peer, PeerError, Started, install_all, started
 from tests.benchmarks.service import Service, serving
 from tests.conftest import new_database
 from tests.serving import FHIR
 
 ENGINES = ("SQLite", "PostgreSQL")
+NOTHING = "GET /health/live"
 STORED, LARGE, AT_PEERS = (1_000, 10_000), 100_000, 1_000
 Figures = dict[tuple[str, str, int], Measured]
 """By who answered, what was asked for, and the number of connections."""
@@ -52,6 +53,7 @@ def main() -> None:
                 _measure_peer(figures, peer, missing, folder, server, options)
         except LoadError as problem:
             stop(f"Not everything was answered as it should be. {problem}")
+        print(f"\nrequests: {sum(one.requests for one in figures.values())}, not answered with success: 0")
         _tell_ratios(figures, options)
         _tell_limits(figures, folder, server, options)
         _tell_budget(figures, server, options)
@@ -64,7 +66,7 @@ def _measure_engine(figures: Figures, engine: str, folder: Path, server: str, op
             _note(figures, engine, "create", connections, service.create(connections, options.seconds))
         for connections in both:
             _note(figures, engine, "transaction", connections, service.transaction(connections, options.seconds))
-        _note(figures, engine, "nothing", options.connections, service.nothing(options.connections, options.seconds))
+        _note(figures, engine, NOTHING, options.connections, service.nothing(options.connections, options.seconds))
     with _service(engine, folder / f"{engine}-full", server, options) as service:
         before = 0
         for number in (*STORED, *([LARGE] if options.large else [])):
@@ -98,10 +100,12 @@ def _measure_peer(
         with new_database(server) as url, started(peer, folder / "peers" / peer.name, url) as running:
             for name, call in _calls(peer, running):
                 for connections in (1, options.connections):
-                    measured = measure(running.base, call, connections, options.seconds, running.process)
+                    measured = measure(
+                        running.base, call, connections, options.seconds, running.process, postmaster_of(server)
+                    )
                     _note(figures, peer.name, name, connections, measured)
     except (PeerError, LoadError, requests.RequestException) as problem:
-        print(f"{peer.name:24}{problem}", flush=True)
+        print(f"{peer.name:24}{' '.join(str(problem).split())}", flush=True)
 
 
 def _calls(peer: Peer, running: Started) -> Iterator[tuple[str, Call]]:
@@ -123,6 +127,9 @@ def _store_tasks(base: str) -> None:
     for _ in range(AT_PEERS // 100):
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry] * 100}
         requests.post(base, json=bundle, headers=FHIR, timeout=120).raise_for_status()
+    found = requests.get(f"{base}/{SEARCH}", timeout=30).json()
+    if len(found.get("entry", [])) != 20:
+        raise LoadError(f"not a full page: {json.dumps(found)[:400]}")
 
 
 def _note(figures: Figures, who: str, what: str, connections: int, measured: Measured) -> None:
@@ -166,7 +173,7 @@ def _tell_limit(figures: Figures, what: str, engine: str, at_most: float, option
 
 def _tell_budget(figures: Figures, server: str, options: argparse.Namespace) -> None:
     """What is left of the measured whole is the log-in, the answer, and what two requests at once cost each other."""
-    create, nothing = (figures["PostgreSQL", what, options.connections] for what in ("create", "nothing"))
+    create, nothing = (figures["PostgreSQL", what, options.connections] for what in ("create", NOTHING))
     with new_database(server) as url:
         stages = inside.microseconds_by_stage(url)
     parts = {"server and Flask": nothing.server * 1e3, **stages, "PostgreSQL itself": create.database * 1e3}

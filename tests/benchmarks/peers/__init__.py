@@ -15,7 +15,7 @@ import time
 import venv
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,7 +90,8 @@ def started(peer: Peer, folder: Path, postgres: str) -> Iterator[Started]:
         _wait(process, f"http://127.0.0.1:{port}{peer.base}/metadata", log)
         yield Started(f"http://127.0.0.1:{port}{peer.base}", process.pid)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
