@@ -81,11 +81,7 @@ def started(peer: Peer, folder: Path, postgres: str) -> Iterator[Started]:
     """A peer that was installed into the folder. Raises :class:`PeerError` when it does not answer."""
     port = _free_port()
     program, log = peer.program(folder, port, postgres), folder / "peer.log"
-    environment = {**os.environ, **program.environment}
-    with log.open("wb") as told:
-        process = subprocess.Popen(
-            program.command, cwd=folder, env=environment, stdout=told, stderr=told, start_new_session=True
-        )
+    process = _start(program, folder, log)
     try:
         _wait(process, f"http://127.0.0.1:{port}{peer.base}/metadata", log)
         yield Started(f"http://127.0.0.1:{port}{peer.base}", process.pid)
@@ -93,6 +89,18 @@ def started(peer: Peer, folder: Path, postgres: str) -> Iterator[Started]:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _start(program: Program, folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    """In a process group of its own, so that it can be ended whole."""
+    environment = {**os.environ, **program.environment}
+    with log.open("wb") as told:
+        try:
+            return subprocess.Popen(
+                program.command, cwd=folder, env=environment, stdout=told, stderr=told, start_new_session=True
+            )
+        except OSError as problem:
+            raise PeerError(str(problem)) from problem
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
