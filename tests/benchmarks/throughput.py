@@ -54,7 +54,9 @@ def main() -> None:
         except LoadError as problem:
             stop(f"Not everything was answered as it should be. {problem}")
         print(f"\nrequests: {sum(one.requests for one in figures.values())}, not answered with success: 0")
-        _tell_ratios(figures, options)
+        _tell_growth(figures, options)
+        if not options.no_peers:
+            _tell_ratios(figures)
         _tell_limits(figures, folder, server, options)
         _tell_budget(figures, server, options)
 
@@ -76,7 +78,11 @@ def _measure_engine(figures: Figures, engine: str, folder: Path, server: str, op
                 measured = service.search(connections, options.seconds)
                 _note(figures, engine, f"search of {number:,}", connections, measured)
         full = service.create(options.connections, options.seconds)
-        _note(figures, engine, f"create beside {before:,}", options.connections, full)
+        _note(figures, engine, _beside(before), options.connections, full)
+
+
+def _beside(number: int) -> str:
+    return f"create beside {number:,}"
 
 
 @contextmanager
@@ -137,7 +143,14 @@ def _note(figures: Figures, who: str, what: str, connections: int, measured: Mea
     print(f"{who:24}{what:28}{connections:12}{measured.line()}", flush=True)
 
 
-def _tell_ratios(figures: Figures, options: argparse.Namespace) -> None:
+def _tell_growth(figures: Figures, options: argparse.Namespace) -> None:
+    number = LARGE if options.large else STORED[-1]
+    for engine in ENGINES:
+        full, empty = (figures[engine, what, options.connections].rate for what in (_beside(number), "create"))
+        print(f"{engine}: creates beside {number:,} referrals as a multiple of those beside none: {full / empty:.2f}")
+
+
+def _tell_ratios(figures: Figures) -> None:
     print("\nrequests a second, as multiples of the same of")
     for peer in PEERS:
         for (who, what, connections), theirs in figures.items():
@@ -146,12 +159,6 @@ def _tell_ratios(figures: Figures, options: argparse.Namespace) -> None:
                 print(f"{who:24}{what:28}{connections:12}    {'    '.join(ours)}")
     for peer in PEERS:
         print(f"{peer.name}: {peer.what}")
-    number = LARGE if options.large else STORED[-1]
-    for engine in ENGINES:
-        full, empty = (
-            figures[engine, what, options.connections].rate for what in (f"create beside {number:,}", "create")
-        )
-        print(f"{engine}: create beside {number:,} referrals as a multiple of that beside none: {full / empty:.2f}")
 
 
 def _tell_limits(figures: Figures, folder: Path, server: str, options: argparse.Namespace) -> None:
