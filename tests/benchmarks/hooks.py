@@ -20,7 +20,7 @@ from pathlib import Path
 
 from referral_service.store.engine import open_store
 from referral_service.store.migrations import upgrade
-from tests.benchmarks.throughput import _engines
+from tests.benchmarks.engines import engines
 from tests.benchmarks.worklist import fill
 from tests.hooking import EHR, SERVICE, call, draft, known_patient
 from tests.serving import Server
@@ -52,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{options.referrals} referrals, {options.connections} connections, aim p99 below {AIM_MS} ms\n")
     print(f"{'engine':12}{'call':14}{'per second':>12}{'p50 ms':>9}{'p99 ms':>9}{'p50 to preview':>16}")
-    for engine, url in _engines():
+    for engine, url in engines():
         with tempfile.TemporaryDirectory() as folder:
             database = url or f"sqlite:///{folder}/bench.db"
             store = open_store(database)

@@ -32,7 +32,7 @@ from referral_service.store.engine import Store, instant, open_store
 from referral_service.store.migrations import upgrade
 from referral_service.store.writes import Rows, insert_all
 from referral_service.web.worklist.asked import code_of
-from tests.benchmarks.throughput import _postgres
+from tests.benchmarks.engines import postgres
 from tests.serving import Server
 
 AIM_PAGE, AIM_POLL, AIM_OVERVIEW = 150, 20, 500
@@ -51,7 +51,7 @@ def main() -> None:
     options = _options()
     print(f"{options.referrals} referrals; median of {options.rounds} rounds, at the server\n")
     print(f"{'engine':12}{'asked for':34}{'ms':>8}{'Python':>10}{'SQL':>10}  aim")
-    with _postgres() as url:
+    with postgres() as url:
         for engine, address in (("SQLite", None), ("PostgreSQL", url)):
             with tempfile.TemporaryDirectory() as folder:
                 database = address or f"sqlite:///{folder}/bench.db"
@@ -62,10 +62,10 @@ def main() -> None:
                 store.close()
 
 
-def fill(store: Store, number_of: int, now: datetime) -> None:
-    """Referrals of the last two years; the open ones are of the last months."""
-    chance = random.Random(7)
-    for begin in range(0, number_of, BATCH):
+def fill(store: Store, number_of: int, now: datetime, first: int = 0) -> None:
+    """Referrals of the last two years up to ``number_of``; those before ``first`` are there already."""
+    chance = random.Random(7 + first)
+    for begin in range(first, number_of, BATCH):
         rows: Rows = {}
         for number in range(begin, min(begin + BATCH, number_of)):
             _add(rows, number, chance, now)
