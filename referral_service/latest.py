@@ -57,7 +57,11 @@ class Latest(Generic[T]):
             begun: _Question[T] = _Question(now)
             self._question = begun
         # It may hang for as long as the database does; a process that ends does not wait for it.
-        Thread(target=self._answer, args=(begun,), name="latest", daemon=True).start()
+        try:
+            Thread(target=self._answer, args=(begun,), name="latest", daemon=True).start()
+        except RuntimeError as problem:  # no thread can be had just now
+            begun.asked = Asked(problem=problem)
+            begun.ended.set()
         return begun
 
     def _answer(self, question: _Question[T]) -> None:

@@ -39,6 +39,11 @@ def number(settings: Settings) -> int:
     return 1 if settings.database_url.startswith("sqlite") else os.cpu_count() or 1
 
 
+def threads(settings: Settings) -> int:
+    """How many requests one process works on at once: never more than it can have connections to its database."""
+    return 5 if number(settings) > 1 else min(2 * (os.cpu_count() or 1) + 1, 12)
+
+
 @contextmanager
 def counting_together(settings: Settings) -> Iterator[None]:
     """Several processes get a folder, new each time and removed at the end; one needs none.

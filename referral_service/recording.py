@@ -104,7 +104,9 @@ class Recorder:
         while True:
             try:
                 with self.store.writing() as connection:
-                    audit.add(connection, [one.event for one in group])
+                    events = [one.event for one in group]
+                    # What a commit whose answer was lost has written stands there already.
+                    audit.add(connection, audit.missing(connection, events) if failures else events)
                 break
             except Exception as problem:
                 failures += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
@@ -14,7 +13,6 @@ from referral_service.front import Front
 from referral_service.previews import read_ahead
 from referral_service.settings import Settings, from_environment
 
-THREADS_PER_CORE = 2
 SECONDS_TO_FINISH = 25
 MILLISECONDS_FOR_HEADERS = 10_000
 BYTES_OF_HEADERS = 64 * 1024
@@ -36,7 +34,7 @@ def create_front() -> Front:
 
     settings = from_environment()
     logs.configure(settings.log_format, settings.log_level)
-    threads = THREADS_PER_CORE * (os.cpu_count() or 1) + 1
+    threads = processes.threads(settings)
     return Front(create_app(settings, threads), threads)
 
 

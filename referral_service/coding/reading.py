@@ -21,7 +21,7 @@ from referral_service.referral import Assertion, Evidence, Fact, Place
 OWN = frozenset({Place.REASON, Place.REQUEST, Place.REMARK})
 """Where the referral speaks for itself."""
 _AROUND = 25
-_DISPLAYS = 2048
+_DISPLAYS, _LONGEST_NAME = 2048, 160
 _CONTEXT_OF = {"neck": "neck", "gut": "gut", "drug-context": "drug", "parkinson": "parkinson"}
 """Kinds of ``data/causes.tsv`` -> the context that they give to an ambiguous term."""
 _TAKEN_BACK = ("ruled-out", "excluded", "refuted", "dismissed", "withdrawn")
@@ -143,9 +143,7 @@ def _read_coding(fact: Fact, vocabulary: Vocabulary, policy: Policy) -> FactRead
     """A known code speaks for itself; its display is read for hedges and negation, or when the code is unknown."""
     assert fact.coding is not None
     read = read_code(fact.coding, vocabulary)
-    display = (
-        _read_display(fact.coding.display, fact.language, _Ground(vocabulary, policy)) if fact.coding.display else None
-    )
+    display = _read_display(fact.coding.display, fact.language, vocabulary, policy) if fact.coding.display else None
     spoken = _read_words(fact, f"{fact.expression}.display", display, vocabulary, policy) if display else None
     if read.meaning is None:
         return spoken or FactReading(fact)
@@ -176,9 +174,15 @@ class _Ground:
         return isinstance(other, _Ground) and self.vocabulary is other.vocabulary and self.policy is other.policy
 
 
-@lru_cache(_DISPLAYS)
-def _read_display(display: str, declared: str | None, ground: _Ground) -> TextReading:
+def _read_display(display: str, declared: str | None, vocabulary: Vocabulary, policy: Policy) -> TextReading:
     """Senders name a code by the same words each time; only what they write themselves is read anew."""
+    if len(display) > _LONGEST_NAME:
+        return read_text(display, declared, vocabulary, policy)
+    return _name_of_code(display, declared, _Ground(vocabulary, policy))
+
+
+@lru_cache(_DISPLAYS)
+def _name_of_code(display: str, declared: str | None, ground: _Ground) -> TextReading:
     return read_text(display, declared, ground.vocabulary, ground.policy)
 
 

@@ -130,7 +130,8 @@ def attachment_addresses(value: Any) -> list[str]:
     return [
         one["url"]
         for element in _elements(value)
-        for name in ATTACHMENTS & element.keys()
+        for name in element
+        if name in ATTACHMENTS
         for one in (element[name] if isinstance(element[name], list) else [element[name]])
         if isinstance(one, dict) and isinstance(one.get("url"), str)
     ]
@@ -152,8 +153,8 @@ def _elements(value: Any) -> Iterator[Resource]:
         here = ahead.pop()
         if isinstance(here, dict):
             yield here
-            here = here.values()
-        ahead += [item for item in reversed(here) if isinstance(item, dict | list)]
+        inside = here.values() if isinstance(here, dict) else here
+        ahead += [item for item in reversed(inside) if isinstance(item, dict | list)]
 
 
 def _check_identifiers(listed: list[Any]) -> list[Issue]:

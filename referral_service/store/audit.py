@@ -52,6 +52,14 @@ def add(connection: Connection, events: Iterable[Event]) -> None:
     insert_all(connection, rows)
 
 
+def missing(connection: Connection, events: Sequence[Event]) -> list[Event]:
+    """Those of some events that do not stand in the trail yet."""
+    event = tables.audit_event
+    query = select(event.c.id).where(event.c.id.in_([one.id for one in events]))
+    there = set(connection.execute(query).scalars())
+    return [one for one in events if one.id not in there]
+
+
 def seal(connection: Connection, at: datetime) -> int:
     """Seals the oldest events that are not sealed yet, at most :data:`BATCH`; how many there were.
 

@@ -7,6 +7,7 @@ which sleeps in ever longer steps.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ __all__ = [
     "sqlite_file",
     "when_durable",
 ]
+
+log = logging.getLogger("referral_service")
 
 BUSY_SECONDS = 10
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 5, 3, 20
@@ -103,7 +106,10 @@ class Store:
             yield connection
             told = connection.info.pop(_TOLD, [])
         for tell in told:
-            tell()
+            try:
+                tell()
+            except Exception as problem:  # what is written is written, whoever cannot be told of it
+                log.error("not_told_when_durable kind=%s", type(problem).__name__)
 
     @contextmanager
     def _transaction(self, is_quick: bool) -> Iterator[Connection]:

@@ -25,8 +25,8 @@ from referral_service.store.engine import Connection, Store, Unfit, instant
 from referral_service.store.migrations import revision
 
 FORMAT = 1
-LEFT_OUT = (tables.chore, tables.quota)
-"""What says nothing of a site: when chores are next, and the calls of the running second."""
+LEFT_OUT = (tables.chore, tables.proof, tables.quota)
+"""What says nothing of a site: when chores are next, how processes do, and the calls of the running second."""
 
 _AT_ONCE = {tables.binary_content: 1, tables.received: 4}
 """How many rows are fetched at once, of any other table 100: a file may have 20 MiB, a request 10."""

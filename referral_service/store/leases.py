@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, func, select, update
 
-from referral_service.store.engine import UNAVAILABLE, Store, instant, when_durable
+from referral_service.store.engine import Store, instant, when_durable
 from referral_service.store.writes import overtaking
 
 LEASE = timedelta(seconds=60)
@@ -104,10 +104,10 @@ class _Bell:
             if self._is_pausing:
                 self._is_wanted = True
                 return
+            pause = Timer(_QUIET_SECONDS, self._after_pause)
+            pause.daemon = True
+            pause.start()
             self._is_pausing = True
-        pause = Timer(_QUIET_SECONDS, self._after_pause)
-        pause.daemon = True
-        pause.start()
         self._notify()
 
     def _after_pause(self) -> None:
@@ -121,8 +121,8 @@ class _Bell:
             with self._engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
                 connection.execute(select(func.pg_notify(CHANNEL, "")))
-        except UNAVAILABLE:
-            log.warning("bell_not_rung")
+        except Exception as problem:
+            log.warning("bell_not_rung kind=%s", type(problem).__name__)
 
 
 @lru_cache(4)

@@ -53,10 +53,10 @@ class Writers:
         with self._in_turn(is_quick):
             connection, group = self._join(is_quick)
             try:
-                with self._part(connection):
+                with self._part(connection, group):
                     yield connection
             finally:
-                if not is_quick or self._is_full(group):
+                if group is self._group and (not is_quick or self._is_full(group)):
                     self._end(group)
         group.is_over.wait()
         if group.problem is not None:
@@ -105,16 +105,24 @@ class Writers:
         return self._connection, self._group
 
     @contextmanager
-    def _part(self, connection: Connection) -> Iterator[None]:
-        connection.exec_driver_sql("SAVEPOINT part")
+    def _part(self, connection: Connection, group: _Group) -> Iterator[None]:
+        self._say(connection, group, "SAVEPOINT part")
         try:
             yield
         except BaseException:
             if self._is_open():
-                connection.exec_driver_sql("ROLLBACK TO part")
-                connection.exec_driver_sql("RELEASE part")
+                self._say(connection, group, "ROLLBACK TO part")
+                self._say(connection, group, "RELEASE part")
             raise
-        connection.exec_driver_sql("RELEASE part")
+        self._say(connection, group, "RELEASE part")
+
+    def _say(self, connection: Connection, group: _Group, statement: str) -> None:
+        """When a part can be neither kept nor taken back, nothing of the group is kept, and all in it are told."""
+        try:
+            connection.exec_driver_sql(statement)
+        except Exception as problem:
+            self._fail(group, problem)
+            raise
 
     def _is_open(self) -> bool:
         """After some faults, as of a full disk, SQLite itself has rolled back all that was not committed.
@@ -137,10 +145,14 @@ class Writers:
                 raise OperationalError("COMMIT", None, RuntimeError("the transaction is gone"))
             group.transaction.commit()
         except Exception as problem:
-            group.problem = problem
-            self._give_up()
-        finally:
-            group.is_over.set()
+            self._fail(group, problem)
+        group.is_over.set()
+
+    def _fail(self, group: _Group, problem: Exception) -> None:
+        self._group = None
+        group.problem = problem
+        self._give_up()
+        group.is_over.set()
 
     def _give_up(self) -> None:
         """The next writer gets a connection of which nothing is left."""

@@ -93,7 +93,11 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
 
 
 def _insert_at_once(connection: Connection, filled: Mapping[Table, Sequence[Row]]) -> None:
-    """All constraints are looked at when the statement has ended, so no row has to wait for the one it refers to."""
+    """All constraints are looked at when the statement has ended, so no row has to wait for the one it refers to.
+
+    Nor is it said in which order PostgreSQL fills the tables. Two requests that take the same keys in two tables in
+    opposite orders are a deadlock, which PostgreSQL ends within a second, and the one that lost reads again.
+    """
     statement = _one_statement(tuple((table, len(new)) for table, new in filled.items()))
     values = [row.get(name) for table, new in filled.items() for row in new for name in _columns(table)]
     direct.cursor(connection).execute(statement, values)

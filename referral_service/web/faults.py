@@ -105,7 +105,7 @@ def _http(problem: HTTPException) -> Response:
 def _database_away(problem: Exception) -> Response:
     metrics.fault("database_unavailable")
     log.error("database_unavailable kind=%s", type(problem).__name__)
-    words = "The database cannot be reached; nothing was stored. Try again shortly."
+    words = "The database cannot be reached. What was sent may not be stored: look, or send it again shortly."
     return _answer(FaultKind.TRANSIENT, error("transient", "database-unavailable", words))
 
 
@@ -113,7 +113,8 @@ def _unforeseen(problem: Exception) -> Response:
     # Only the kind of the fault and where it arose: its message may hold what was sent.
     metrics.fault("unforeseen")
     log.error("unforeseen_fault kind=%s at=%s", type(problem).__name__, where(problem))
-    words = f"The server failed in a way that was not foreseen; nothing was stored. Quote request id {g.logged_id}."
+    fault = "The server failed in a way that was not foreseen. What was sent may not be stored."
+    words = f"{fault} Quote request id {g.logged_id}."
     return _answer(FaultKind.UNFORESEEN, error("exception", "unforeseen", words))
 
 

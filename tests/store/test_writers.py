@@ -99,3 +99,23 @@ def test_work_that_may_take_long_is_committed_by_itself(store: Store) -> None:
         assert "long" in _ids(store)
         assert behind.result() == "written"
     assert _ids(store) == ["long", "quick"]
+
+
+def test_a_part_that_cannot_be_taken_back_takes_nothing_of_it_along(store: Store) -> None:
+    """As when the disk fails while SQLite reads what it would take back."""
+    assert store.writers is not None
+
+    def broken(*told: object) -> None:
+        if str(told[2]).startswith("ROLLBACK TO"):
+            raise OperationalError(str(told[2]), None, RuntimeError("disk I/O error"))
+
+    def half() -> None:
+        with store.writing(is_quick=True) as connection:
+            insert_all(connection, {tables.received: [_row("half")]})
+            raise ZeroDivisionError
+
+    event.listen(store.engine, "before_cursor_execute", broken)
+    with pytest.raises(OperationalError):
+        half()
+    event.remove(store.engine, "before_cursor_execute", broken)
+    assert (_write(store, "next"), _ids(store)) == ("written", ["next"])
