@@ -11,20 +11,21 @@ from referral_service.policy import Limits
 from referral_service.store.engine import Store
 from referral_service.store.quota import reserve
 
-_BLOCKS = 10
-"""Into how many blocks the processes divide a second's calls among them."""
+_BLOCKS = 40
+"""Into how many blocks the processes divide a second's calls among them; more processes could go without."""
 
 
 class Limiter:
     """Counts the calls of one process. ``clock`` gives seconds since 1970.
 
-    Where several processes serve, each reserves a tenth of a second's calls at a time in the database; what one of them
+    Where several processes serve, each reserves a block of a second's calls at a time in the database; what one of them
     has reserved and not used is lost with the second. Attempts to sign in are counted by the minute.
     """
 
     def __init__(self, store: Store, limits: Limits, clock: Callable[[], float] = time.time) -> None:
         self._store, self._limits, self._clock = store, limits, clock
         self._seconds, self._minutes = _Counts(), _Counts()
+        self._reserving = Lock()
 
     def takes_known(self, caller: str) -> bool:
         second = int(self._clock())
@@ -32,13 +33,17 @@ class Limiter:
             return self._seconds.takes(second, caller, self._limits.known)
         if self._seconds.takes(second, caller, 0):
             return True
-        if self._seconds.is_used_up(caller):
-            return False
-        block = max(1, self._limits.known // _BLOCKS)
-        with self._store.writing() as connection:
-            granted = reserve(connection, caller, second, block, self._limits.known)
-        self._seconds.add(second, caller, granted)
-        return granted > 0
+        with self._reserving:  # or each thread would reserve a block for its one call
+            second = int(self._clock())
+            if self._seconds.takes(second, caller, 0):
+                return True
+            if self._seconds.is_used_up(caller):
+                return False
+            block = max(1, self._limits.known // _BLOCKS)
+            with self._store.writing() as connection:
+                granted = reserve(connection, caller, second, block, self._limits.known)
+            self._seconds.add(second, caller, granted)
+            return granted > 0
 
     def takes_unknown(self, address: str) -> bool:
         return self._seconds.takes(int(self._clock()), _network(address), self._limits.unknown)

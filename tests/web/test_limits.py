@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -163,13 +164,22 @@ def test_several_processes_agree_on_what_is_left(store: Store) -> None:
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
 def test_a_block_is_reserved_at_once_and_what_has_passed_is_removed(store: Store) -> None:
     clock = Clock()
-    limiter = Limiter(store, LIMITS, clock)
+    limiter = Limiter(store, Limits(known=160, unknown=3), clock)
     for _ in range(2):
         assert [limiter.takes_known("north") for _ in range(5)] == [True] * 5
         clock.now += 10
     with store.reading() as connection:
         rows = [tuple(row) for row in connection.execute(select(tables.quota))]
     assert rows == [("north", NOON + 10, 8)]
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_the_threads_of_a_process_share_a_block(store: Store) -> None:
+    limiter = Limiter(store, Limits(known=480, unknown=3), Clock())
+    with ThreadPoolExecutor(12) as threads:
+        assert list(threads.map(lambda _: limiter.takes_known("north"), range(12))) == [True] * 12
+    with store.reading() as connection:
+        assert [tuple(row) for row in connection.execute(select(tables.quota))] == [("north", NOON, 12)]
 
 
 def test_without_authentication_nobody_is_counted(site: Site) -> None:
