@@ -113,8 +113,13 @@ class _Bell:
     def _after_pause(self) -> None:
         with self._lock:
             self._is_pausing, is_wanted, self._is_wanted = False, self._is_wanted, False
-        if is_wanted:
+        if is_wanted and self._is_open():
             self.ring()
+
+    def _is_open(self) -> bool:
+        """A store that was closed during the pause has no connection left, and gets none that nobody would close."""
+        pool: Any = self._engine.pool
+        return bool(pool.checkedin() + pool.checkedout())
 
     def _notify(self) -> None:
         try:
