@@ -97,6 +97,8 @@ async def _body(scope: Any, exchange: Exchange, grace: float) -> tuple[bytes, in
     said, largest = scope.headers.get("content-length"), LARGEST_BINARY if scope.path == _FILES else LARGEST_BODY
     if said is not None and int(said) > largest:
         return b"", int(said)
+    if said is None and "transfer-encoding" not in scope.headers:
+        return b"", 0  # https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     parts, received, begun = [], 0, asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(grace) as limit:

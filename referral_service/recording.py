@@ -106,7 +106,8 @@ class Recorder:
                 with self.store.writing() as connection:
                     events = [one.event for one in group]
                     # What a commit whose answer was lost has written stands there already.
-                    audit.add(connection, audit.missing(connection, events) if failures else events)
+                    new = audit.missing(connection, events) if failures else events
+                    audit.add(connection, new, is_all=not failures)
                 break
             except Exception as problem:
                 failures += 1

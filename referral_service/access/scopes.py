@@ -57,7 +57,7 @@ def parse_scopes(text: str, known: Iterable[str]) -> Scopes:
     Raises :class:`ScopeError` for what is not in the grammar, not in the order c r u d s, or of a type not known here;
     nothing is guessed at, and nothing is widened.
     """
-    return _parsed(text, frozenset(known))
+    return _parsed(text, known if isinstance(known, frozenset) else frozenset(known))
 
 
 @lru_cache(1024)

@@ -31,6 +31,9 @@ _LABORATORY_OR_IMAGING = {
 """Categories of orders kept beside a referral (https://hl7.org/fhir/R4/valueset-servicerequest-category.html)."""
 
 
+NESTED = frozenset({dict, list})
+"""The classes of what holds other values in a resource as parsed."""
+
 ATTACHMENTS = frozenset({"attachment", "contentAttachment", "presentedForm", "valueAttachment", "photo"})
 """The elements of type Attachment in what is stored (https://hl7.org/fhir/R4/datatypes.html#Attachment)."""
 

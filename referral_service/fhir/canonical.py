@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from referral_service.fhir.bundle import Entry, Envelope, Resource, literal
+from referral_service.fhir.bundle import NESTED, Entry, Envelope, Resource, literal
 from referral_service.fhir.parse import dump_sorted
 from referral_service.referral import DecisionInput
 
@@ -49,7 +49,7 @@ def _hash(envelope: Envelope, entry: Entry, path: tuple[int, ...]) -> str:
 def _replaced(value: Any, envelope: Envelope, source: Entry, path: tuple[int, ...]) -> Any:
     if isinstance(value, dict):
         changed = {
-            name: _replaced(item, envelope, source, path) if isinstance(item, dict | list) else item
+            name: _replaced(item, envelope, source, path) if item.__class__ in NESTED else item
             for name, item in value.items()
         }
         if isinstance(value.get("reference"), str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import orjson
 
@@ -16,7 +17,7 @@ from referral_service.intake.deciding import located, patient_of
 from referral_service.intake.draft import SUPPORTING, Draft
 from referral_service.intake.messages import asked
 from referral_service.intake.permits import forbidden_entries
-from referral_service.intake.reading import Reading, attachment_addresses, references
+from referral_service.intake.reading import Reading, leads
 from referral_service.intake.site import MESSAGE_DOOR, Answer, Incoming, Site, is_failed, type_and_id
 from referral_service.intake.subject import Subject, identifier_pairs, names_of
 from referral_service.issues import Issue
@@ -195,7 +196,7 @@ def sound_entries(reading: Reading) -> Iterator[Entry]:
 def _addresses(reading: Reading, public_url: str) -> Iterator[str]:
     for entry in sound_entries(reading):
         yield from entry.addresses()
-        for text in (*references(entry.resource), *attachment_addresses(entry.resource)):
+        for text in chain(*leads(entry.resource)):
             if not text.startswith("#"):
                 yield from names_of(text, entry, public_url)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from referral_service.fhir.parse import dump
 from referral_service.fhir.writer import Stamp, served
 from referral_service.intake.auditing import add_event
 from referral_service.intake.counting import count
-from referral_service.intake.reading import attachment_addresses, references
+from referral_service.intake.reading import leads
 from referral_service.intake.site import Incoming, Site, new_id
 from referral_service.intake.subject import names_of
 from referral_service.issues import FaultKind
@@ -135,8 +136,7 @@ class Draft:
         Whom a record speaks of stands in a token of its own.
         """
         ours = {*self.assigned.values(), *self.known.addresses.values(), *self.beyond}
-        named = (*references(resource), *attachment_addresses(resource))
-        found = [one for one in named if one in ours and not one.startswith("Patient/")]
+        found = [one for one in chain(*leads(resource)) if one in ours and not one.startswith("Patient/")]
         return {REFERS: [("", one.partition("/")[2]) for one in found]}
 
     def rewriter(self, source: Entry) -> Callable[[str], str | None]:
@@ -161,14 +161,18 @@ class Draft:
         resource = served(entry.resource, stamp, self.rewriter(entry), **labels)
         return resource, dump(resource).decode()
 
-    def write(self, connection: Connection) -> None:
-        """Writes everything. Raises :class:`Overtaken` when a version that was read has been replaced meanwhile."""
+    def write(self, connection: Connection, *, is_all: bool = False) -> None:
+        """Writes everything; ``is_all`` says that its caller writes nothing else in the transaction.
+
+        Raises :class:`Overtaken` when a version that was read has been replaced meanwhile.
+        """
         forget_tokens(connection, [change.id for change in self.replacements if change.table is not tables.task])
         add_event(self, connection)
         count(self, connection)
         self._keep_files(connection)
         deliveries.note(self.rows, self._changes())
-        insert_all(connection, self.rows)  # first of all the text received, which the others refer to
+        is_all = is_all and not (self.replacements or self.moved_keys or self.taken)
+        insert_all(connection, self.rows, is_all=is_all)  # first the text received, which all else refers to
         for change in sorted(self.replacements, key=lambda one: one.id):
             kept = replace_version(
                 connection, change.table, change.id, change.expected_version, change.values, change.kind

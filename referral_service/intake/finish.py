@@ -84,7 +84,7 @@ def write(course: Course) -> None:
     if _uses_up_keys(course):
         for kind, value in course.request_keys:
             add_key(course.draft, kind, value, course.request_hash(), None)
-    course.draft.write(course.connection)
+    course.draft.write(course.connection, is_all=True)
 
 
 def _uses_up_keys(course: Course) -> bool:

@@ -52,7 +52,7 @@ def reconsider_waiting(
     """Decides again what waits for what goes by one of ``names``, and the referrals ``also`` given by their ids."""
     waiting = list(also)
     if names:
-        with site.store.reading() as connection:
+        with site.store.asking() as connection:
             waiting += lookups.awaiting(connection, client, names)
     for referral_id in dict.fromkeys(waiting):
         _reconsider_or_leave(site, client, referral_id, request_id, at)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from referral_service.fhir import conformance, parse
-from referral_service.fhir.bundle import ATTACHMENTS, Entry, Envelope, Resource, is_laboratory_or_imaging
+from referral_service.fhir.bundle import ATTACHMENTS, NESTED, Entry, Envelope, Resource, is_laboratory_or_imaging
 from referral_service.fhir.conformance.table import resource_types
 from referral_service.fhir.messages import Act
 from referral_service.fhir.reader import placer_identifier
@@ -122,19 +122,32 @@ def _is_text(value: str) -> bool:
 
 def references(value: Any) -> list[str]:
     """Every literal reference in a resource, in document order."""
-    return [one["reference"] for one in _reference_elements(value) if isinstance(one.get("reference"), str)]
+    return leads(value)[0]
 
 
-def attachment_addresses(value: Any) -> list[str]:
-    """Where the attachments of a resource say that their content is, in document order."""
-    return [
-        one["url"]
-        for element in _elements(value)
-        for name in element
-        if name in ATTACHMENTS
-        for one in (element[name] if isinstance(element[name], list) else [element[name]])
-        if isinstance(one, dict) and isinstance(one.get("url"), str)
-    ]
+def leads(value: Any) -> tuple[list[str], list[str]]:
+    """Every literal reference in a resource, and where its attachments say that their content is; each in order."""
+    found: tuple[list[str], list[str]] = ([], [])
+    _gather(value, "", found)
+    return found
+
+
+def _gather(value: Any, name: str, found: tuple[list[str], list[str]]) -> None:
+    """``name`` is that of the element that the value is, or is one of."""
+    if value.__class__ is list:
+        for item in value:
+            if item.__class__ in NESTED:
+                _gather(item, name, found)
+        return
+    if value.__class__ is not dict:
+        return
+    if name in ATTACHMENTS and isinstance(value.get("url"), str):
+        found[1].append(value["url"])
+    for inner, item in value.items():
+        if item.__class__ in NESTED:
+            _gather(item, inner, found)
+        elif inner == "reference" and item.__class__ is str:
+            found[0].append(item)
 
 
 def _reference_elements(value: Any) -> list[Resource]:
@@ -148,13 +161,14 @@ def _reference_elements(value: Any) -> list[Resource]:
 
 def _elements(value: Any) -> Iterator[Resource]:
     """Every object in a JSON value, itself included, in document order."""
-    ahead = [value] if isinstance(value, dict | list) else []
+    ahead: list[Any] = [value] if value.__class__ in NESTED else []
     while ahead:
         here = ahead.pop()
-        if isinstance(here, dict):
+        inside: Any = here
+        if here.__class__ is dict:
             yield here
-        inside = here.values() if isinstance(here, dict) else here
-        ahead += [item for item in reversed(inside) if isinstance(item, dict | list)]
+            inside = here.values()
+        ahead += [item for item in reversed(inside) if item.__class__ in NESTED]
 
 
 def _check_identifiers(listed: list[Any]) -> list[Issue]:

@@ -40,5 +40,5 @@ def refuse(site: Site, incoming: Incoming, reading: Reading) -> Answer:
     for position, placer in enumerate(placers):
         add_ledger(draft, position, Disposition.REFUSED, decision.issues, None, placer, decision)
     with site.store.writing() as connection:
-        draft.write(connection)
+        draft.write(connection, is_all=True)
     return failed(reading.fault, *decision.issues)

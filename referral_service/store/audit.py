@@ -44,12 +44,13 @@ def rows_of(event: Event) -> Rows:
     return {tables.audit_event: [row], tables.audit_entity: named}
 
 
-def add(connection: Connection, events: Iterable[Event]) -> None:
+def add(connection: Connection, events: Iterable[Event], *, is_all: bool = False) -> None:
+    """``is_all`` as of :func:`insert_all`."""
     rows: Rows = {tables.audit_event: [], tables.audit_entity: []}
     for event in events:
         for table, new in rows_of(event).items():
             rows[table] += new
-    insert_all(connection, rows)
+    insert_all(connection, rows, is_all=is_all, is_varied=True)
 
 
 def missing(connection: Connection, events: Sequence[Event]) -> list[Event]:

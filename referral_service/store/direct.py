@@ -11,11 +11,13 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ClauseElement
+
+from referral_service.store import prepared
 
 DIALECTS: Mapping[str, Dialect] = {
     "sqlite": pysqlite.dialect(),
@@ -60,7 +62,10 @@ def pipeline(connection: Connection) -> AbstractContextManager[Any]:
 
 
 class Question:
-    """A SELECT that is asked often, with named parameters, some of them lists. Ask within ``overtaking``."""
+    """A SELECT that is asked often, with named parameters, some of them lists. Ask within ``overtaking``.
+
+    On PostgreSQL it begins no transaction, and where none has begun it is asked by itself.
+    """
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
@@ -71,18 +76,45 @@ class Question:
         if any(length > LONGEST_LIST for _, length, _ in lists):
             return connection.execute(self._statement, values)  # type: ignore[call-overload, no-any-return]
         sql, parameters = self._text(connection.dialect.name, tuple(values), tuple(lists))
-        asked = cursor(connection)
-        asked.execute(sql, [_value(one, values) for one in parameters])
-        rows: list[Any] = asked.fetchall()
-        return rows
+        return _rows(connection, sql, [_value(one, values) for one in parameters])
 
     def _composed(self, dialect: str, names: Sequence[str], lists: Sequence[tuple[str, int, int]]) -> Text:
         slots: dict[str, Any] = {name: Slot(name) for name in names}
         for name, length, width in lists:
             slots[name] = [_slot(name, place, width) for place in range(length)]
-        compiled = self._statement.compile(dialect=DIALECTS[dialect])
-        state = compiled.construct_expanded_state(slots)  # type: ignore[attr-defined]
-        return Text(state.statement, tuple(state.positional_parameters))
+        return _text(self._statement, dialect, slots)
+
+
+class Standing(NamedTuple):
+    """A SELECT with all of its values, as somebody asks it again and again."""
+
+    text: Text
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, statement: Select[Any], connection: Connection) -> Standing:
+        names = tuple(column.name for column in statement.selected_columns)
+        return cls(_text(statement, connection.dialect.name, {}), names)
+
+    def rows(self, connection: Connection) -> list[dict[str, Any]]:
+        """By the names of their columns. Ask within ``overtaking``."""
+        found = _rows(connection, self.text.sql, list(self.text.parameters))
+        return [dict(zip(self.columns, row, strict=True)) for row in found]
+
+
+def _text(statement: ClauseElement, dialect: str, values: Mapping[str, Any]) -> Text:
+    compiled = statement.compile(dialect=DIALECTS[dialect])
+    state = compiled.construct_expanded_state(values)  # type: ignore[attr-defined]
+    return Text(state.statement, tuple(state.positional_parameters))
+
+
+def _rows(connection: Connection, sql: str, values: list[Any]) -> list[Any]:
+    if connection.dialect.name == "postgresql" and prepared.is_idle(connection):
+        return prepared.rows(connection, sql, values)
+    asked = cursor(connection)
+    asked.execute(sql, values)
+    rows: list[Any] = asked.fetchall()
+    return rows
 
 
 def _width(listed: Sequence[Any]) -> int:

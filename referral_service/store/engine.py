@@ -86,12 +86,19 @@ class Store:
             yield connection.execution_options(isolation_level="AUTOCOMMIT") if self.is_shared else connection
 
     @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """For questions alone (:class:`referral_service.store.direct.Question`), each by itself."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
     def at_one_moment(self) -> Iterator[Connection]:
         """Reads that see the database as it was at the first of them, whatever is written meanwhile."""
         with self.engine.connect() as connection:
             if self.is_shared:  # SQLite reads like this by itself (https://www.sqlite.org/isolation.html).
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
+                connection.exec_driver_sql("SELECT 1")  # The moment is that of the first statement.
                 yield connection
 
     @contextmanager
@@ -168,7 +175,9 @@ def open_store(url: str, *, pool_size: int = 8, is_waited_for: bool = False) -> 
     if parts.get_backend_name() == "postgresql":
         given = {"connect_timeout": CONNECT_SECONDS, **_WATCHED}
         driven = parts.set(drivername="postgresql+psycopg")
-        engine = create_engine(driven, pool_size=pool_size, pool_timeout=POOL_SECONDS, connect_args=given, **_QUIET)
+        engine = create_engine(
+            driven, pool_size=pool_size, pool_use_lifo=True, pool_timeout=POOL_SECONDS, connect_args=given, **_QUIET
+        )
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", partial(_ping_after_pause, engine.dialect))
         if is_waited_for:

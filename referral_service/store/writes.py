@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, delete, exists, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from referral_service.referral import Priority
-from referral_service.store import direct, tables
+from referral_service.store import direct, prepared, tables
 from referral_service.store.alerts import close_with_hold
 from referral_service.worklist import FINAL
 
@@ -37,15 +37,23 @@ _PARENTS_FIRST = tuple(tables.metadata.sorted_tables)
 """The order in which new rows are written; SQLAlchemy would sort the tables anew each time that it is asked."""
 
 
-def insert_all(connection: Connection, rows: Rows) -> None:
+def insert_all(connection: Connection, rows: Rows, *, is_all: bool = False, is_varied: bool = False) -> None:
     """Inserts everything: on PostgreSQL by one statement, on SQLite by one a table.
 
-    Raises :class:`KeyTaken` when a key is taken.
+    ``is_all`` says that the transaction writes nothing else, neither before nor after: on PostgreSQL the statement can
+    then be the transaction, which saves the trips to begin and to commit one. ``is_varied`` says that the rows are
+    hardly ever as many as before, and hold no bytes: one statement then takes any number. Raises :class:`KeyTaken` when
+    a key is taken.
     """
     filled = {table: _in_order(table, rows[table]) for table in _PARENTS_FIRST if rows.get(table)}
     with overtaking(connection):
-        if connection.dialect.name == "postgresql" and sum(map(len, filled.values())) <= _AT_ONCE:
-            _insert_at_once(connection, filled)
+        if connection.dialect.name != "postgresql":
+            for table, ordered in filled.items():
+                _insert(connection, table, ordered)
+        elif is_varied:
+            _run(connection, _statement_for_any(tuple(filled)), [*map(_as_json, filled.values())], is_all=is_all)
+        elif sum(map(len, filled.values())) <= _AT_ONCE:
+            _insert_at_once(connection, filled, is_all=is_all)
         else:
             with direct.pipeline(connection):
                 for table, ordered in filled.items():
@@ -92,7 +100,7 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     direct.cursor(connection).executemany(statement, [[row.get(name) for name in names] for row in rows])
 
 
-def _insert_at_once(connection: Connection, filled: Mapping[Table, Sequence[Row]]) -> None:
+def _insert_at_once(connection: Connection, filled: Mapping[Table, Sequence[Row]], *, is_all: bool) -> None:
     """All constraints are looked at when the statement has ended, so no row has to wait for the one it refers to.
 
     Nor is it said in which order PostgreSQL fills the tables. Two requests that take the same keys in two tables in
@@ -100,7 +108,33 @@ def _insert_at_once(connection: Connection, filled: Mapping[Table, Sequence[Row]
     """
     statement = _one_statement(tuple((table, len(new)) for table, new in filled.items()))
     values = [row.get(name) for table, new in filled.items() for row in new for name in _columns(table)]
-    direct.cursor(connection).execute(statement, values)
+    _run(connection, statement, values, is_all=is_all)
+
+
+def _run(connection: Connection, statement: str, values: Sequence[Any], *, is_all: bool) -> None:
+    if is_all and prepared.is_idle(connection):
+        prepared.run(connection, statement, values)
+    else:
+        direct.cursor(connection).execute(statement, values)
+
+
+def _as_json(rows: Sequence[Row]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+@cache
+def _statement_for_any(filled: tuple[Table, ...]) -> str:
+    """One parameter for each table: its rows as a JSON array, in which what is not named is NULL."""
+    preparer = direct.DIALECTS["postgresql"].identifier_preparer
+    parts = []
+    for number, table in enumerate(filled, 1):
+        names = [preparer.quote(name) for name in _columns(table)]
+        types = [table.c[name].type.compile(direct.DIALECTS["postgresql"]) for name in _columns(table)]
+        described = ", ".join(f"{name} {kind}" for name, kind in zip(names, types, strict=True))
+        given = f"json_to_recordset(${number}::json) AS given({described})"
+        into = f"INSERT INTO {preparer.quote(table.name)} ({', '.join(names)}) SELECT * FROM {given}"  # noqa: S608
+        parts.append(f"into_{table.name} AS ({into})")
+    return f"WITH {', '.join(parts)} SELECT"
 
 
 @cache

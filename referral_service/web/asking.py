@@ -7,6 +7,7 @@ search one sealed parameter, ``_sealed``, stands for all that may be a name or a
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,7 +17,7 @@ from flask import request
 from referral_service.access.sealed import seal, unseal
 from referral_service.fhir.harmless import is_harmless
 from referral_service.fhir.search import SearchQuery, parse_search
-from referral_service.issues import Fault, FaultKind, error
+from referral_service.issues import Fault, FaultKind, Issue, error
 from referral_service.web.http import actor, gate, prefers
 
 Parameters = list[tuple[str, str]]
@@ -42,10 +43,16 @@ def asked(kind: str, parameters: Parameters) -> tuple[SearchQuery, Parameters]:
     texts = [value for name, value in parameters if name == SEALED]
     opened = [pair for text in texts for pair in _opened(kind, text)]
     whole = [*opened, *(pair for pair in parameters if pair[0] != SEALED)]
-    query = parse_search(kind, whole, lenient=prefers("handling") == "lenient")
+    query = _parsed(kind, tuple(whole), prefers("handling") == "lenient")
     if isinstance(query, tuple):
         raise Fault(FaultKind.INVALID, *query)
     return (_with_sealed(query) if texts or request.method == "POST" else query), whole
+
+
+@lru_cache(500)
+def _parsed(kind: str, parameters: tuple[tuple[str, str], ...], lenient: bool) -> SearchQuery | tuple[Issue, ...]:
+    """Whoever works on a queue asks the same again and again."""
+    return parse_search(kind, parameters, lenient=lenient)
 
 
 def _with_sealed(query: SearchQuery) -> SearchQuery:

@@ -35,7 +35,7 @@ def _holder(token: str) -> Caller | None:
         return _ehr(token)
     if "." in token and gate().issuer is not None:
         return _holder_outside(token)
-    with site().store.reading() as connection:
+    with site().store.asking() as connection:
         return caller_with(connection, token, GRANTABLE, now())
 
 
@@ -71,6 +71,6 @@ def _holder_outside(token: str) -> Caller | None:
             client = systems.client_in_use(connection, client_id)
         if client is None or outside.has_own_keys(client):
             return None
-        return system(client, outside.scopes_of(words, client, frozenset(GRANTABLE)))
+        return system(client, outside.scopes_of(words, client, GRANTABLE))
     except TokenError:  # told to the caller as one kind of fault, whatever it is
         return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from uuid import uuid4
 
 from flask import Response, g, request
 
 from referral_service import logs
+from referral_service.intake.site import new_id
 
 _ID = re.compile(r"[A-Za-z0-9._:/+=\-]{1,128}")
 
@@ -17,7 +17,7 @@ def give_ids() -> None:
 
     A caller may have put anybody's name or number in them: in the log stands one made here, unless a machine made it.
     """
-    made = str(uuid4())
+    made = new_id()
     g.request_id = _id_of("X-Request-Id") or made
     g.correlation_id = _id_of("X-Correlation-Id") or g.request_id
     g.logged_id = g.request_id if logs.is_harmless(g.request_id) else made

@@ -18,7 +18,7 @@ from referral_service.web.http import FHIR_JSON, fhir_base, fhir_response, sight
 
 blueprint = Blueprint("reading", __name__, url_prefix="/fhir")
 READABLE = (*sorted(SUPPORTING), "ServiceRequest", "Task")
-GRANTABLE = (*READABLE, "Subscription")
+GRANTABLE = frozenset({*READABLE, "Subscription"})
 """Types that a scope may name."""
 
 _KIND = "<any({}):kind>".format(", ".join(READABLE))

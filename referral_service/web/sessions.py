@@ -12,6 +12,8 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
@@ -31,7 +33,20 @@ _HOMES = ("worklist.show", "not_taken.show_list", "trail.show", "signing.show_ac
 _SESSION, _SEEN, _TOKEN, _PERSON = "session", "seen", "token", "person"
 
 
+class _Sessions(SecureCookieSessionInterface):
+    """Flask's, which makes the same signer anew for every request, whether it carries a cookie or not."""
+
+    def __init__(self) -> None:
+        self._made: tuple[object, URLSafeTimedSerializer | None] = ("", None)
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        if self._made[0] != app.secret_key:
+            self._made = (app.secret_key, super().get_signing_serializer(app))
+        return self._made[1]
+
+
 def register(app: Flask, secret_key: str, public_url: str) -> None:
+    app.session_interface = _Sessions()
     is_https = urlsplit(public_url).scheme == "https"
     app.secret_key = secret_key or None
     app.config.update(

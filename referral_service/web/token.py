@@ -51,7 +51,7 @@ def smart_configuration() -> Response:
             "grant_types_supported": ["client_credentials"],
             "token_endpoint_auth_methods_supported": ["private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": list(SMART),
-            "scopes_supported": ["system/*.cruds", *(f"system/{kind}.cruds" for kind in GRANTABLE)],
+            "scopes_supported": ["system/*.cruds", *(f"system/{kind}.cruds" for kind in sorted(GRANTABLE))],
             # Required of every server, also of one that has no log-in which would use it.
             "code_challenge_methods_supported": ["S256"],
             "capabilities": ["client-confidential-asymmetric", "permission-v2"],

@@ -88,7 +88,7 @@ def rows_of_two_creates(url: str) -> tuple[Filled, Filled]:
     """All that is inserted for a referral, and for another that differs from it in nothing but its numbers."""
     seen: list[Filled] = []
     with _site(url) as site, patch("referral_service.store.writes._insert_at_once") as insert:
-        insert.side_effect = lambda _, filled: seen.append(filled)
+        insert.side_effect = lambda _, filled, is_all: seen.append(filled)  # noqa: ARG005
         creates = _creates(site)
         next(creates)
         next(creates)

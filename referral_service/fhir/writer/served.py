@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from referral_service.fhir.bundle import ATTACHMENTS, Resource
+from referral_service.fhir.bundle import ATTACHMENTS, NESTED, Resource
 
 AI_ASSISTED = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
@@ -57,7 +57,7 @@ def served(
 def _rewritten(value: Any, rewrite: Callable[[str], str | None]) -> Any:
     if isinstance(value, dict):
         changed = {
-            name: _rewritten(item, rewrite) if isinstance(item, dict | list) else item for name, item in value.items()
+            name: _rewritten(item, rewrite) if item.__class__ in NESTED else item for name, item in value.items()
         }
         reference = value.get("reference")
         if isinstance(reference, str):

@@ -9,14 +9,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, Connection, RowMapping, Table, select
+from sqlalchemy import Column, Connection, Table, select
 
 from referral_service.fhir import writer
 from referral_service.fhir.search import SearchQuery, Total, next_url, self_url, subset
 from referral_service.store import tables
 from referral_service.store.search.columns import TABLES
 from referral_service.store.search.matching import Resolve, Scope
-from referral_service.store.search.paging import completed, count_statement, page_statement, place_of
+from referral_service.store.search.paging import count_statement, place_of
+from referral_service.store.search.standing import Row, rows_of_page
 from referral_service.store.sight import Sight, in_sight
 
 __all__ = ["search"]
@@ -44,8 +45,7 @@ def search(
     scope = Scope(sight, base_url, resolve)
     if query.only_counts:
         return _bundle(query, base_url, connection.execute(count_statement(scope, query)).scalar_one(), [])
-    statement = page_statement(scope, query, completed(connection, scope, query), query.count + 1)
-    rows = connection.execute(statement).mappings().all()
+    rows = rows_of_page(connection, scope, query)
     page, has_more = rows[: query.count], len(rows) > query.count
     if patients is not None:
         patients |= {row["id"] if query.kind == "Patient" else row["patient_id"] for row in page} - {None}
@@ -71,7 +71,7 @@ def _total(connection: Connection, scope: Scope, query: SearchQuery, found: int,
     return connection.execute(count_statement(scope, query)).scalar_one() if query.total else None
 
 
-def _included(connection: Connection, sight: Sight, query: SearchQuery, rows: Sequence[RowMapping]) -> list[Text]:
+def _included(connection: Connection, sight: Sight, query: SearchQuery, rows: Sequence[Row]) -> list[Text]:
     """https://hl7.org/fhir/R4/search.html#revinclude: each resource once, and only what is in sight.
 
     A queue, which ``Task:owner`` leads to, is a place of this service and no record.

@@ -53,7 +53,7 @@ def statuses(criterion: Criterion) -> set[str]:
 def queues(scope: Scope, criterion: Criterion) -> set[str]:
     """The same of the queues, for ``owner``."""
     every = {queue.value for queue in Queue}
-    return _chosen(criterion, set(ids_of(scope.references(criterion), "HealthcareService")) & every, every)
+    return _chosen(criterion, set(ids_of(scope.named(criterion), "HealthcareService")) & every, every)
 
 
 def _chosen(criterion: Criterion, asked: set[str], every: set[str]) -> set[str]:

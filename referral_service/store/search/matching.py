@@ -44,11 +44,13 @@ class Scope:
 
     def references(self, criterion: Criterion) -> list[str]:
         """The references asked for, each as given and, where it is a sender's, also as ours."""
-        found: dict[str, None] = {}
-        for value in criterion.values:
-            for name in value.names(self.base_url) if isinstance(value, ReferenceValue) else ():
-                found |= {one: None for one in (name, self.resolve(name)) if one}
-        return list(found)
+        found = [one for name in self.named(criterion) for one in (name, self.resolve(name)) if one]
+        return list(dict.fromkeys(found))
+
+    def named(self, criterion: Criterion) -> list[str]:
+        """The references asked for as they are given: all there are of what no sender has names of its own for."""
+        values = (value for value in criterion.values if isinstance(value, ReferenceValue))
+        return [name for value in values for name in value.names(self.base_url)]
 
 
 @dataclass(frozen=True, slots=True)
