@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from threading import Event, Thread, main_thread
 from time import monotonic
+from typing import Any
 
 from flask import Flask
 
@@ -78,6 +79,7 @@ from referral_service.web import (
     watching,
     worklist,
 )
+from referral_service.web.hardening import Hardened
 from referral_service.web.limits import Limiter
 from referral_service.web.proxies import BehindProxies
 from referral_service.worker import Together, Work, now, run, start_thread
@@ -87,6 +89,12 @@ WORKER_APART = (
     "`referral-service worker`, a process of its own, looks for unanswered questions, tells the contacts, "
     "and tells others of changes."
 )
+
+
+class _App(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Nothing here is a coroutine; Flask would look at each function again in each request."""
+        return func
 
 
 def create_app(settings: Settings | None = None, threads: int = 1) -> Flask:
@@ -251,7 +259,7 @@ def application(site: Site, gate: Gate = OPEN, outbound: frozenset[str] = frozen
     ``outbound`` are the origins that may be called although they are not public or not https.
     """
     reconsider_all(site, datetime.now(UTC))
-    app = Flask("referral_service.web")
+    app = _App("referral_service.web")
     app.extensions["site"] = site
     app.jinja_env.globals["is_sandbox"] = site.sandbox
     app.extensions["gate"] = gate
@@ -262,6 +270,7 @@ def application(site: Site, gate: Gate = OPEN, outbound: frozenset[str] = frozen
     recorder = Recorder(site.store, is_ending=lambda: not main_thread().is_alive())
     metrics.begin()
     watching.register(app, Watch(site.store, site.policy, site.package_version, recorder, site.ehrs, now))
+    app.wsgi_app = Hardened(app.wsgi_app, site.public_url)  # type: ignore[assignment, method-assign]
     faults.register(app)
     guard.register(app)
     sessions.register(app, gate.secret_key, site.public_url)

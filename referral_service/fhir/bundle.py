@@ -8,7 +8,6 @@ https://hl7.org/fhir/R4/bundle.html#references and https://hl7.org/fhir/R4/refer
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +66,7 @@ class Entry:
     full_url: str | None = None
     request: Resource = field(default_factory=dict)
     container: Entry | None = None
+    _inside: list[Entry] | None = field(default=None, repr=False)
 
     @property
     def type(self) -> str:
@@ -77,9 +77,11 @@ class Entry:
         method = self.request.get("method")
         return method if isinstance(method, str) else None
 
-    def contained(self) -> Iterator[Entry]:
-        for index, resource in enumerate(self.resource.get("contained", [])):
-            yield Entry(f"{self.path}.contained[{index}]", resource, container=self)
+    def contained(self) -> list[Entry]:
+        if self._inside is None:
+            listed = enumerate(self.resource.get("contained", []))
+            self._inside = [Entry(f"{self.path}.contained[{place}]", one, container=self) for place, one in listed]
+        return self._inside
 
     def addresses(self) -> list[str]:
         """The names under which its sender will speak of it again: relative, and absolute where the fullUrl is one.

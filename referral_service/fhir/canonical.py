@@ -8,6 +8,7 @@ other urn:uuids or in another order of entries, has the same hash.
 from __future__ import annotations
 
 import hashlib
+from operator import is_not
 from typing import Any
 
 import orjson
@@ -42,22 +43,24 @@ def _hash(envelope: Envelope, entry: Entry, path: tuple[int, ...]) -> str:
     canonical = _replaced(body, envelope, entry, path)
     if "contained" in entry.resource:
         inside = (one for one in entry.contained() if id(one.resource) not in path)
-        canonical["contained"] = sorted(_hash(envelope, one, path) for one in inside)
+        canonical = {**canonical, "contained": sorted(_hash(envelope, one, path) for one in inside)}
     return _digest(canonical)
 
 
 def _replaced(value: Any, envelope: Envelope, source: Entry, path: tuple[int, ...]) -> Any:
-    if isinstance(value, dict):
-        changed = {
-            name: _replaced(item, envelope, source, path) if item.__class__ in NESTED else item
-            for name, item in value.items()
-        }
-        if isinstance(value.get("reference"), str):
-            changed["reference"] = _address(value["reference"], envelope, source, path)
-        return changed
-    if isinstance(value, list):
-        return [_replaced(item, envelope, source, path) for item in value]
-    return value
+    """What no reference stands in stays as it is."""
+    if value.__class__ is list:
+        items = [_replaced(item, envelope, source, path) if item.__class__ in NESTED else item for item in value]
+        return items if any(map(is_not, items, value)) else value
+    changed = {}
+    for name, item in value.items():
+        if item.__class__ in NESTED:
+            new = _replaced(item, envelope, source, path)
+            if new is not item:
+                changed[name] = new
+        elif name == "reference" and item.__class__ is str:
+            changed[name] = _address(item, envelope, source, path)
+    return {**value, **changed} if changed else value
 
 
 def _address(reference: str, envelope: Envelope, source: Entry, path: tuple[int, ...]) -> str:

@@ -102,6 +102,8 @@ def _patient_facts(patient: Resource | None, birth_date: str | None) -> PatientF
 
 def located(issues: Iterable[Issue], entry: Entry) -> tuple[Issue, ...]:
     """What a decision says of a ServiceRequest, said of the entry that it came in."""
+    if entry.path == "ServiceRequest":
+        return tuple(issues)
     return tuple(
         replace(issue, expression=entry.path + issue.expression.removeprefix("ServiceRequest"))
         if issue.expression.startswith("ServiceRequest")

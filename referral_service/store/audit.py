@@ -50,7 +50,7 @@ def add(connection: Connection, events: Iterable[Event], *, is_all: bool = False
     for event in events:
         for table, new in rows_of(event).items():
             rows[table] += new
-    insert_all(connection, rows, is_all=is_all, is_varied=True)
+    insert_all(connection, rows, is_all=is_all)
 
 
 def missing(connection: Connection, events: Sequence[Event]) -> list[Event]:

@@ -7,7 +7,6 @@ it. What goes wrong is said as everywhere (:func:`referral_service.store.writes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -50,15 +49,6 @@ def cursor(connection: Connection) -> Any:
         return connection.connection.cursor()
     driver: Any = connection.dialect.loaded_dbapi
     return driver.RawCursor(connection.connection.driver_connection)
-
-
-def pipeline(connection: Connection) -> AbstractContextManager[Any]:
-    """What is run inside goes to PostgreSQL in one round trip; on SQLite there is no trip to save."""
-    if connection.dialect.name != "postgresql":
-        return nullcontext()
-    driver: Any = connection.connection.driver_connection
-    together: AbstractContextManager[Any] = driver.pipeline()
-    return together
 
 
 class Question:

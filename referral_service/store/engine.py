@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -156,6 +156,7 @@ def when_durable(connection: Connection, tell: Callable[[], None]) -> None:
     connection.info.setdefault(_TOLD, []).append(tell)
 
 
+@lru_cache(64)
 def instant(at: datetime) -> str:
     """As points in time stand in the tables: a FHIR instant in UTC with milliseconds."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -58,7 +58,7 @@ def run(connection: Connection, sql: str, values: Sequence[Any]) -> Any:
     """
     driver: Any = connection.connection.driver_connection
     kept: _Statements = connection.info.setdefault(_KEPT, _Statements())
-    given = [_dump(value) for value in values]
+    given = [value if value is None else value.encode() if value.__class__ is str else _dump(value) for value in values]
     formats = [_TEXT if isinstance(value, int) else _BINARY for value in values]
     result = kept.run(driver.pgconn, sql, given, formats)
     if result.status not in (_COMMAND_OK, _TUPLES_OK):
@@ -103,9 +103,9 @@ class _Statements:
         return name
 
 
-def _dump(value: Any) -> bytes | None:
+def _dump(value: Any) -> bytes:
     """Text goes as bytes with a length and no end, so that PostgreSQL itself refuses a NUL in it."""
-    if value is None or isinstance(value, bytes):
+    if isinstance(value, bytes):
         return value
     return value.encode() if isinstance(value, str) else b"%d" % value
 

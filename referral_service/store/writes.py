@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache
 from itertools import count
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, delete, exists, insert, select, update
+from sqlalchemy import Column, Connection, Integer, LargeBinary, Table, delete, exists, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from referral_service.referral import Priority
@@ -37,34 +37,27 @@ _PARENTS_FIRST = tuple(tables.metadata.sorted_tables)
 """The order in which new rows are written; SQLAlchemy would sort the tables anew each time that it is asked."""
 
 
-def insert_all(connection: Connection, rows: Rows, *, is_all: bool = False, is_varied: bool = False) -> None:
+def insert_all(connection: Connection, rows: Rows, *, is_all: bool = False) -> None:
     """Inserts everything: on PostgreSQL by one statement, on SQLite by one a table.
 
     ``is_all`` says that the transaction writes nothing else, neither before nor after: on PostgreSQL the statement can
-    then be the transaction, which saves the trips to begin and to commit one. ``is_varied`` says that the rows are
-    hardly ever as many as before, and hold no bytes: one statement then takes any number. Raises :class:`KeyTaken` when
-    a key is taken.
+    then be the transaction, which saves the trips to begin and to commit one. Raises :class:`KeyTaken` when a key is
+    taken.
     """
     filled = {table: _in_order(table, rows[table]) for table in _PARENTS_FIRST if rows.get(table)}
     with overtaking(connection):
-        if connection.dialect.name != "postgresql":
-            for table, ordered in filled.items():
-                _insert(connection, table, ordered)
-        elif is_varied:
-            _run(connection, _statement_for_any(tuple(filled)), [*map(_as_json, filled.values())], is_all=is_all)
-        elif sum(map(len, filled.values())) <= _AT_ONCE:
+        if connection.dialect.name == "postgresql":
             _insert_at_once(connection, filled, is_all=is_all)
         else:
-            with direct.pipeline(connection):
-                for table, ordered in filled.items():
-                    _insert(connection, table, ordered)
+            for table, ordered in filled.items():
+                _insert(connection, table, ordered)
 
 
 @contextmanager
 def overtaking(connection: Connection) -> Iterator[None]:
     """Says in our own words what a database says when two write at once; what it says when it is away, in SQLAlchemy's.
 
-    A pipeline raises the driver's errors, everything else SQLAlchemy's, which wrap them.
+    What goes straight to the driver raises its errors, everything else SQLAlchemy's, which wrap them.
     """
     driver: Any = connection.dialect.loaded_dbapi
     try:
@@ -84,15 +77,16 @@ _LOST_RACES = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 
-_AT_ONCE = 200
-"""More rows come in so many shapes that a statement for all of them would never be used twice."""
-
-
 def _in_order(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
     """One order for all writers, so that two with keys in common wait for each other in turn and never in a circle."""
-    keys = [column.name for column in table.primary_key]
+    keys = _keys(table)
     ordered = sorted(rows, key=lambda row: [row.get(name, 0) for name in keys]) if len(rows) > 1 else rows
     return [{**row, **_for_the_list(row)} for row in ordered] if table is tables.task else ordered
+
+
+@cache
+def _keys(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key)
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -106,35 +100,47 @@ def _insert_at_once(connection: Connection, filled: Mapping[Table, Sequence[Row]
     Nor is it said in which order PostgreSQL fills the tables. Two requests that take the same keys in two tables in
     opposite orders are a deadlock, which PostgreSQL ends within a second, and the one that lost reads again.
     """
-    statement = _one_statement(tuple((table, len(new)) for table, new in filled.items()))
-    values = [row.get(name) for table, new in filled.items() for row in new for name in _columns(table)]
-    _run(connection, statement, values, is_all=is_all)
-
-
-def _run(connection: Connection, statement: str, values: Sequence[Any], *, is_all: bool) -> None:
+    statement = _one_statement(tuple((table, len(new) == 1) for table, new in filled.items()))
+    values: list[Any] = []
+    for table, new in filled.items():
+        if len(new) == 1:
+            values += map(new[0].get, _columns(table))
+        else:
+            values.append(orjson.dumps(new, default=bytes.hex).decode())
     if is_all and prepared.is_idle(connection):
         prepared.run(connection, statement, values)
     else:
         direct.cursor(connection).execute(statement, values)
 
 
-def _as_json(rows: Sequence[Row]) -> str:
-    return orjson.dumps(rows).decode()
-
-
 @cache
-def _statement_for_any(filled: tuple[Table, ...]) -> str:
-    """One parameter for each table: its rows as a JSON array, in which what is not named is NULL."""
-    preparer = direct.DIALECTS["postgresql"].identifier_preparer
+def _one_statement(shape: tuple[tuple[Table, bool], ...]) -> str:
+    """``shape`` says of each table whether one row goes into it; its values are then parameters.
+
+    Several are one parameter, a JSON array in which what is not named is NULL: or there would be a statement, and a
+    plan of it, for each number of rows.
+    """
+    quoted, number = direct.DIALECTS["postgresql"].identifier_preparer.quote, count(1)
     parts = []
-    for number, table in enumerate(filled, 1):
-        names = [preparer.quote(name) for name in _columns(table)]
-        types = [table.c[name].type.compile(direct.DIALECTS["postgresql"]) for name in _columns(table)]
-        described = ", ".join(f"{name} {kind}" for name, kind in zip(names, types, strict=True))
-        given = f"json_to_recordset(${number}::json) AS given({described})"
-        into = f"INSERT INTO {preparer.quote(table.name)} ({', '.join(names)}) SELECT * FROM {given}"  # noqa: S608
-        parts.append(f"into_{table.name} AS ({into})")
+    for table, is_one in shape:
+        columns = [table.columns[name] for name in _columns(table)]
+        names = ", ".join(quoted(one.name) for one in columns)
+        if is_one:
+            rows = f"VALUES ({', '.join(f'${next(number)}' for _ in columns)})"
+        else:
+            read = ", ".join(_read(one, quoted(one.name)) for one in columns)
+            told = ", ".join(f"{quoted(one.name)} {_as_told(one)}" for one in columns)
+            rows = f"SELECT {read} FROM json_to_recordset(${next(number)}::json) AS given({told})"  # noqa: S608
+        parts.append(f"into_{table.name} AS (INSERT INTO {quoted(table.name)} ({names}) {rows})")
     return f"WITH {', '.join(parts)} SELECT"
+
+
+def _as_told(column: Column[Any]) -> str:
+    return "bigint" if isinstance(column.type, Integer) else "text"
+
+
+def _read(column: Column[Any], name: str) -> str:
+    return f"decode({name}, 'hex')" if isinstance(column.type, LargeBinary) else name
 
 
 @cache
@@ -148,20 +154,6 @@ def _statement(table: Table, dialect: str) -> tuple[str, tuple[str, ...]]:
     names = _columns(table)
     compiled = insert(table).values(dict.fromkeys(names)).compile(dialect=direct.DIALECTS[dialect], column_keys=names)
     return str(compiled), names
-
-
-@lru_cache(512)
-def _one_statement(shape: tuple[tuple[Table, int], ...]) -> str:
-    """``shape`` is how many rows go into each table; the parameters are numbered in their order."""
-    quoted = direct.DIALECTS["postgresql"].identifier_preparer.quote
-    parts, number = [], count(1)
-    for table, rows in shape:
-        names = _columns(table)
-        values = ", ".join(f"({', '.join(f'${next(number)}' for _ in names)})" for _ in range(rows))
-        columns = ", ".join(map(quoted, names))
-        into = f"INSERT INTO {quoted(table.name)} ({columns}) VALUES {values}"  # noqa: S608 - names of our own tables
-        parts.append(f"into_{table.name} AS ({into})")
-    return f"WITH {', '.join(parts)} SELECT"
 
 
 def replace_version(

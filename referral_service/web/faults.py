@@ -28,7 +28,6 @@ from referral_service.web.http import (
     is_hook,
     note_fault,
     retry_later,
-    site,
 )
 
 log = logging.getLogger("referral_service")
@@ -43,7 +42,7 @@ _KINDS = {
 
 def register(app: Flask) -> None:
     app.logger.disabled = True  # It would write the text of an exception, which may hold what was sent.
-    app.after_request(_harden)
+    app.after_request(_without_type)
     app.register_error_handler(Fault, _fault)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(RequestEntityTooLarge, _http)
@@ -56,28 +55,8 @@ def _is_fhir() -> bool:
     return request.path.startswith("/fhir")
 
 
-_NO_DEVICES = ", ".join(
-    f"{name}=()" for name in ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
-)
-"""What no page of ours asks a browser for."""
-
-
-def _harden(response: Response) -> Response:
-    """No script, style or frame from elsewhere; nothing of a patient in caches between (OWASP Secure Headers)."""
-    response.headers.setdefault(
-        "Content-Security-Policy",
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; "
-        "connect-src 'self'; form-action 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
-    )
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    # Not "no-referrer", with which a browser sends its forms with "Origin: null".
-    response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["Permissions-Policy"] = _NO_DEVICES
-    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    if site().public_url.startswith("https:"):
-        response.headers["Strict-Transport-Security"] = "max-age=31536000"
-    response.headers.setdefault("Cache-Control", "no-store")
+def _without_type(response: Response) -> Response:
+    """What has no body has no type."""
     if request.method == "OPTIONS" or response.status_code == HTTPStatus.NO_CONTENT:
         response.headers.pop("Content-Type", None)
     return response

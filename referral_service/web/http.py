@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import orjson
-from flask import Response, current_app, g, request
+from flask import Request, Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from referral_service.access.callers import Caller, Kind
@@ -59,6 +59,12 @@ SUCCESS: Mapping[Became, int] = {
     Became.KEPT: 200,
 }
 _FORMATS = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
+
+
+def this_request() -> Request:
+    """The request itself: each look through Flask's proxy costs as much as all that is looked for."""
+    found: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return found
 
 
 def site() -> Site:
@@ -149,31 +155,33 @@ def fhir_base() -> str:
 
 def incoming(door: str, limit: int, types: frozenset[str] = JSON_TYPES) -> Incoming:
     """The request as intake takes it; refuses other media types (415) and what is too large (413)."""
+    who, headers = caller(), this_request().headers
     return Incoming(
-        client=client(),
+        client=who.client,
         door=door,
-        request_id=g.request_id,
+        request_id=request_id(),
         body=body_of(limit, types),
         at=now(),
-        idempotency_key=request.headers.get("Idempotency-Key"),
-        if_none_exist=request.headers.get("If-None-Exist"),
-        if_match=request.headers.get("If-Match"),
+        idempotency_key=headers.get("Idempotency-Key"),
+        if_none_exist=headers.get("If-None-Exist"),
+        if_match=headers.get("If-Match"),
         allows=allows,
-        queues=sight().queues,
-        placer_system=caller().placer_system,
-        bars=caller().bars,
+        queues=sight_of(who.actor).queues,
+        placer_system=who.placer_system,
+        bars=who.bars,
         access=access(),
     )
 
 
 def body_of(limit: int, types: frozenset[str] = JSON_TYPES) -> bytes:
-    if request.mimetype not in types:
+    asked = this_request()
+    if asked.mimetype not in types:
         words = f"Send {' or '.join(sorted(types, reverse=True))}."
         raise Fault(FaultKind.MEDIA_TYPE, error("not-supported", "media-type", words))
     # One byte more than is taken: a chunked body says no length beforehand and would be cut at the limit unseen.
-    request.max_content_length = limit + 1
+    asked.max_content_length = limit + 1
     try:
-        body = request.get_data(cache=False)
+        body = asked.get_data(cache=False)
     except RequestEntityTooLarge as problem:
         raise Fault(FaultKind.TOO_LARGE, too_large(limit)) from problem
     if len(body) > limit:
@@ -192,14 +200,17 @@ def is_hook() -> bool:
 
 def check_accept() -> None:
     """Under /fhir JSON only; ``_format`` outweighs the Accept header (https://hl7.org/fhir/R4/http.html#parameters)."""
-    if not (request.path.startswith("/fhir") or is_hook()) or request.endpoint == "binaries.read":
+    asked = this_request()
+    if not (asked.path.startswith("/fhir") or is_hook()) or asked.endpoint == "binaries.read":
         return
-    wanted = request.args.get("_format")
+    wanted = asked.args.get("_format")
     if wanted is not None:
         acceptable = is_json_format(wanted)
+    elif "Accept" in asked.headers:
+        types = [value for value, quality in asked.accept_mimetypes if quality > 0]
+        acceptable = not asked.accept_mimetypes or any(_takes_json(value) for value in types)
     else:
-        types = [value for value, quality in request.accept_mimetypes if quality > 0]
-        acceptable = not request.accept_mimetypes or any(_takes_json(value) for value in types)
+        acceptable = True
     if not acceptable:
         words = "This server answers in application/fhir+json."
         raise Fault(FaultKind.NOT_ACCEPTABLE, error("not-supported", "not-acceptable", words))

@@ -18,11 +18,11 @@ def give_ids() -> None:
     A caller may have put anybody's name or number in them: in the log stands one made here, unless a machine made it.
     """
     made = new_id()
-    g.request_id = _id_of("X-Request-Id") or made
-    g.correlation_id = _id_of("X-Correlation-Id") or g.request_id
-    g.logged_id = g.request_id if logs.is_harmless(g.request_id) else made
-    correlation = g.correlation_id if logs.is_harmless(g.correlation_id) else g.logged_id
-    logs.begin(request_id=g.logged_id, correlation_id=correlation)
+    request_id = _id_of("X-Request-Id") or made
+    correlation_id = _id_of("X-Correlation-Id") or request_id
+    logged_id = request_id if logs.is_harmless(request_id) else made
+    logs.begin(request_id=logged_id, correlation_id=correlation_id if logs.is_harmless(correlation_id) else logged_id)
+    g.request_id, g.correlation_id, g.logged_id = request_id, correlation_id, logged_id
 
 
 def _id_of(header: str) -> str | None:

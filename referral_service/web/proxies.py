@@ -8,6 +8,7 @@ counts; links and addresses of ours begin with the public URL.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -28,6 +29,7 @@ class BehindProxies:
         return self._application(environ, start)
 
 
+@lru_cache(4096)
 def caller_of(connected: str, told: str, proxies: Networks) -> str:
     """Of whoever ``connected`` and those that they were told to be, from the last to the first, the first no proxy."""
     address = _address(connected)

@@ -6,7 +6,7 @@ import re
 import time
 from functools import cache
 
-from flask import Blueprint, Flask, Request, Response, current_app, g, request
+from flask import Blueprint, Flask, Request, Response, current_app, g
 from werkzeug.routing import Rule
 
 from referral_service import logs, metrics
@@ -14,6 +14,7 @@ from referral_service.access.callers import Kind
 from referral_service.front import CAME
 from referral_service.metrics import CONTENT_TYPE
 from referral_service.watching import Watch
+from referral_service.web.http import this_request
 from referral_service.web.ids import add_ids, give_ids
 
 blueprint = Blueprint("watching", __name__)
@@ -28,7 +29,7 @@ def register(app: Flask, watch: Watch) -> None:
     app.extensions["watch"] = watch
 
     def begin() -> None:
-        asked = _request()
+        asked = this_request()
         asked.environ.setdefault(CAME, time.perf_counter())
         give_ids()
         if not _is_probe(asked):
@@ -57,21 +58,15 @@ def tell() -> Response:
 
 def is_probe() -> bool:
     """Whether whoever watches the service asks how it does."""
-    return _is_probe(_request())
+    return _is_probe(this_request())
 
 
 def _is_probe(asked: Request) -> bool:
     return (asked.endpoint or "").startswith(_PROBES)
 
 
-def _request() -> Request:
-    """The request itself: through Flask's proxy each look at it would cost as much as counting it."""
-    found: Request = request._get_current_object()  # type: ignore[attr-defined]
-    return found
-
-
 def _tell(response: Response) -> None:
-    asked = _request()
+    asked = this_request()
     seconds = time.perf_counter() - asked.environ[CAME]
     route, method, status = _route(asked.url_rule), asked.method, response.status_code
     metrics.answered(route, method, status, seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_not
 from typing import Any
 
 from referral_service.fhir.bundle import ATTACHMENTS, NESTED, Resource
@@ -54,20 +55,18 @@ def served(
     return {"resourceType": resource["resourceType"], "id": stamp.id, "meta": meta, **_rewritten(body, rewrite)}
 
 
-def _rewritten(value: Any, rewrite: Callable[[str], str | None]) -> Any:
-    if isinstance(value, dict):
-        changed = {
-            name: _rewritten(item, rewrite) if item.__class__ in NESTED else item for name, item in value.items()
-        }
-        reference = value.get("reference")
-        if isinstance(reference, str):
-            changed["reference"] = rewrite(reference) or reference
-        for name in ATTACHMENTS & value.keys():
-            listed = changed[name] if isinstance(changed[name], list) else [changed[name]]
-            for attachment in listed:
-                if isinstance(attachment, dict) and isinstance(attachment.get("url"), str):
-                    attachment["url"] = rewrite(attachment["url"]) or attachment["url"]
-        return changed
-    if isinstance(value, list):
-        return [_rewritten(item, rewrite) for item in value]
-    return value
+def _rewritten(value: Any, rewrite: Callable[[str], str | None], name: str = "") -> Any:
+    """``name`` is that of the element that the value is, or is one of; what nothing is rewritten in stays as it is."""
+    if value.__class__ is list:
+        items = [_rewritten(item, rewrite, name) if item.__class__ in NESTED else item for item in value]
+        return items if any(map(is_not, items, value)) else value
+    changed = {}
+    for inner, item in value.items():
+        new = item
+        if item.__class__ in NESTED:
+            new = _rewritten(item, rewrite, inner)
+        elif item.__class__ is str and (inner == "reference" or (inner == "url" and name in ATTACHMENTS)):
+            new = rewrite(item) or item
+        if new is not item:
+            changed[inner] = new
+    return {**value, **changed} if changed else value
