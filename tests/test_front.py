@@ -113,7 +113,7 @@ class Exchange:
 
 def told(exchange: Exchange, grace: float, length: int | None) -> tuple[int, bytes]:
     scope = SimpleNamespace(
-        headers={"content-length": str(length)} if length is not None else {},
+        headers={"transfer-encoding": "chunked"} if length is None else {"content-length": str(length)},
         method="POST",
         path="/",
         query_string="",

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache, lru_cache
 from itertools import pairwise
+from sys import intern
 
-from referral_service.coding.tables import table
+from referral_service.coding.tables import rows_of
 
 
 class Tongue(StrEnum):
@@ -39,7 +40,7 @@ _ENDS = (
 
 @cache
 def classes() -> Mapping[str, str]:
-    return {row["word"]: row["class"] for row in table("words")}
+    return {row["word"]: intern(row["class"]) for row in rows_of("words")}
 
 
 def classes_of(words: Iterable[str]) -> list[str]:

@@ -23,11 +23,10 @@ import requests
 
 from tests.benchmarks import inside, limit
 from tests.benchmarks.bodies import SEARCH, referral, transaction
-from tests.benchmarks.engines import postgres
 from tests.benchmarks.load import HEADINGS, Call, LoadError, Measured, measure, postmaster_of, require_wrk, stop
 from tests.benchmarks.peers import PEERS, Peer, PeerError, Started, install_all, started
 from tests.benchmarks.service import Service, serving
-from tests.conftest import new_database
+from tests.conftest import new_database, own_postgres
 from tests.serving import FHIR
 
 ENGINES = ("SQLite", "PostgreSQL")
@@ -40,7 +39,7 @@ Figures = dict[tuple[str, str, int], Measured]
 def main() -> None:
     options = _options()
     require_wrk()
-    with tempfile.TemporaryDirectory() as name, postgres() as server:
+    with tempfile.TemporaryDirectory() as name, own_postgres() as server:
         folder = Path(name)
         (folder / "peers").mkdir()
         missing = {} if options.no_peers else install_all(folder / "peers")

@@ -32,7 +32,7 @@ from referral_service.store.engine import Store, instant, open_store
 from referral_service.store.migrations import upgrade
 from referral_service.store.writes import Rows, insert_all
 from referral_service.web.worklist.asked import code_of
-from tests.benchmarks.engines import postgres
+from tests.conftest import own_postgres
 from tests.serving import Server
 
 AIM_PAGE, AIM_POLL, AIM_OVERVIEW = 150, 20, 500
@@ -51,7 +51,7 @@ def main() -> None:
     options = _options()
     print(f"{options.referrals} referrals; median of {options.rounds} rounds, at the server\n")
     print(f"{'engine':12}{'asked for':34}{'ms':>8}{'Python':>10}{'SQL':>10}  aim")
-    with postgres() as url:
+    with own_postgres() as url:
         for engine, address in (("SQLite", None), ("PostgreSQL", url)):
             with tempfile.TemporaryDirectory() as folder:
                 database = address or f"sqlite:///{folder}/bench.db"

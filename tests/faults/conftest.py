@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import postgres_folder
 from tests.faults.world import ENGINES, Postgres, World, a_world
 
 COUNTED = ("kills", "acknowledged writes", "scenarios")
@@ -24,18 +25,19 @@ def longer(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Postgres]]:
+def postgres() -> Iterator[Callable[[], Postgres]]:
     """A PostgreSQL that faults may happen to, started when it is first asked for."""
     started: list[Postgres] = []
 
     def get() -> Postgres:
         if not started:
-            started.append(Postgres(tmp_path_factory.mktemp("postgres-for-faults")))
+            started.append(Postgres(folder))
         return started[0]
 
-    yield get
-    for one in started:
-        one.close()
+    with postgres_folder() as folder:
+        yield get
+        for one in started:
+            one.close()
 
 
 @pytest.fixture(params=ENGINES)

@@ -24,9 +24,9 @@ INTRODUCTION = "the database would not keep what it acknowledges: "
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def own_server() -> Iterator[str]:
     """A PostgreSQL that a test may spoil for everybody on it."""
-    with own_postgres(tmp_path_factory.mktemp("spoiled")) as url:
+    with own_postgres() as url:
         yield url
 
 

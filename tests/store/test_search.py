@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -122,9 +123,16 @@ def asked(kind: str, text: str, *, lenient: bool = False) -> SearchQuery:
 
 
 def bundle(store: Store, kind: str, text: str = "", client: str = CLIENT, *, lenient: bool = False) -> Any:
+    """Asked three times, as by whoever polls: the statement is kept at the second, so the third answer is of it."""
+    query = asked(kind, text, lenient=lenient)
+    first, _, third = (answered(store, query, client, THEIRS) for _ in range(3))
+    assert third == first
+    return json.loads(first)
+
+
+def answered(store: Store, query: SearchQuery, client: str, named: Mapping[str, str]) -> bytes:
     with store.reading() as connection:
-        query = asked(kind, text, lenient=lenient)
-        return json.loads(search(connection, Sight(client), query, base_url=BASE, resolve=THEIRS.get))
+        return search(connection, Sight(client), query, base_url=BASE, resolve=named.get)
 
 
 def found(store: Store, kind: str, text: str = "", client: str = CLIENT) -> list[str]:
@@ -401,6 +409,25 @@ def test_rows_that_arrive_or_change_while_one_pages_are_met_and_none_is_lost(wor
         connection.execute(update(tables.task).where(tables.task.c.id == "t1").values(last_updated=at(9)))
     assert [entry["resource"]["id"] for entry in first["entry"]] == ["t1", "t2"]
     assert found(world, "Task", urlsplit(following).query.replace("_count=2", "_count=9")) == ["t3", "t4", "t1"]
+
+
+def test_a_search_asked_again_and_again_finds_what_has_come_since(world: Store) -> None:
+    assert found(world, "Task", f"owner={ADULT}") == ["t1"]
+    with world.writing() as connection:
+        rows: Rows = {}
+        add_referral(rows, "r4", 4)
+        insert_all(connection, rows)
+    assert found(world, "Task", f"owner={ADULT}") == ["t1", "t4"]
+
+
+def test_a_name_of_the_senders_own_is_looked_up_each_time(world: Store) -> None:
+    query = asked("Task", "patient=Patient/mine")
+
+    def ids(leads_to: str) -> list[str]:
+        page = json.loads(answered(world, query, CLIENT, {"Patient/mine": leads_to}))
+        return [entry["resource"]["id"] for entry in page["entry"]]
+
+    assert [ids(f"Patient/{one}") for one in ("p1", "p1", "p1", "p2")] == [["t1"], ["t1"], ["t1"], ["t2"]]
 
 
 def test_a_worklist_pages_through_all_its_statuses_and_queues_in_one_order(store: Store) -> None:
