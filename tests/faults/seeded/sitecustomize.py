@@ -60,6 +60,11 @@ def ack_before_commit() -> None:
 
         return writing
 
+    def apart(real: Any) -> Any:
+        """What is all of a transaction would be committed by its own statement, whatever comes after."""
+        return lambda connection, rows, **_: real(connection, rows)
+
+    swap("store.writes", "insert_all", apart)
     store = import_module("referral_service.store.engine").Store
     store.writing = late(store.writing)
 
@@ -68,7 +73,7 @@ def two_transactions() -> None:
     """What came along with a referral is committed before the referral."""
 
     def split(real: Any) -> Any:
-        def insert_all(connection: Any, rows: Any) -> None:
+        def insert_all(connection: Any, rows: Any, **_: Any) -> None:
             beside = {table: new for table, new in rows.items() if table.name in ("resource", "token", "address")}
             if any(table.name == "service_request" for table in rows):
                 with connection.engine.begin() as other:
@@ -125,8 +130,8 @@ def swallowed_delivery() -> None:
 
 def without_rows(*names: str) -> Callable[[Any], Any]:
     def forgetful(real: Any) -> Any:
-        def insert_all(connection: Any, rows: Any) -> None:
-            real(connection, {table: new for table, new in rows.items() if table.name not in names})
+        def insert_all(connection: Any, rows: Any, **named: Any) -> None:
+            real(connection, {table: new for table, new in rows.items() if table.name not in names}, **named)
 
         return insert_all
 
