@@ -42,6 +42,8 @@ __all__ = [
 log = logging.getLogger("referral_service")
 
 BUSY_SECONDS = 10
+SQLITE_STATEMENTS = 512
+"""How many SQLite keeps ready in each connection."""
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 5, 3, 20
 """How long PostgreSQL may take: to let us in; where somebody waits for the answer, also for a lock and a statement."""
 POOL_SECONDS = 3
@@ -231,13 +233,19 @@ def _sqlite(url: URL, pool_size: int) -> Engine:
     if url.database in (None, "", ":memory:"):
         # A database in memory lives as long as its one connection, so there is only that one.
         return create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False}, **_QUIET)
-    return create_engine(url, pool_size=pool_size, connect_args={"timeout": BUSY_SECONDS}, **_QUIET)
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        connect_args={"timeout": BUSY_SECONDS, "cached_statements": SQLITE_STATEMENTS},
+        **_QUIET,
+    )
 
 
 def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's documented way to have BEGIN said by the listener below
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "foreign_keys=ON"):
+    # temp_store: what one of those who share a commit would take back needs no file, for it never outlives the commit.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "foreign_keys=ON", "temp_store=MEMORY"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

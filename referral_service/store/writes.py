@@ -32,6 +32,8 @@ class KeyTaken(Overtaken):
 
 Rows = dict[Table, list[dict[str, Any]]]
 """New rows by table."""
+_FEW = 32
+"""There is a statement for each number of rows, and SQLite keeps the latest of them ready."""
 
 _PARENTS_FIRST = tuple(tables.metadata.sorted_tables)
 """The order in which new rows are written; SQLAlchemy would sort the tables anew each time that it is asked."""
@@ -90,8 +92,12 @@ def _keys(table: Table) -> tuple[str, ...]:
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    statement, names = _statement(table, connection.dialect.name)
-    direct.cursor(connection).executemany(statement, [[row.get(name) for name in names] for row in rows])
+    """A few rows by one statement: after each step of one a thread has to wait until the others let it go on."""
+    names, cursor = _columns(table), direct.cursor(connection)
+    if len(rows) <= _FEW:
+        cursor.execute(_statement(table, len(rows)), [row.get(name) for row in rows for name in names])
+    else:
+        cursor.executemany(_statement(table, 1), [[row.get(name) for name in names] for row in rows])
 
 
 def _insert_at_once(connection: Connection, filled: Mapping[Table, Sequence[Row]], *, is_all: bool) -> None:
@@ -150,10 +156,12 @@ def _columns(table: Table) -> tuple[str, ...]:
 
 
 @cache
-def _statement(table: Table, dialect: str) -> tuple[str, tuple[str, ...]]:
+def _statement(table: Table, rows: int) -> str:
+    quoted = direct.DIALECTS["sqlite"].identifier_preparer.quote
     names = _columns(table)
-    compiled = insert(table).values(dict.fromkeys(names)).compile(dialect=direct.DIALECTS[dialect], column_keys=names)
-    return str(compiled), names
+    row = f"({', '.join('?' * len(names))})"
+    columns = ", ".join(map(quoted, names))
+    return f"INSERT INTO {quoted(table.name)} ({columns}) VALUES {', '.join([row] * rows)}"  # noqa: S608
 
 
 def replace_version(

@@ -26,9 +26,9 @@ def test_sqlite_waits_for_the_disk_and_keeps_readers_beside_the_writer(tmp_path:
     with store.reading() as connection:
         settings = {
             name: connection.execute(text(f"PRAGMA {name}")).scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys")
+            for name in ("journal_mode", "synchronous", "foreign_keys", "temp_store")
         }
-    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "temp_store": 2}
     store.close()
 
 
@@ -54,6 +54,18 @@ def test_a_key_that_is_taken_says_so_and_leaves_nothing_of_the_rest(store: Store
     with pytest.raises(KeyTaken), store.writing() as connection:
         insert_all(connection, {tables.received: [_received("b"), _received("a")]})
     assert _ids(store) == ["a"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 32, 33, 500])
+def test_any_number_of_rows_is_written_as_given_whatever_each_of_them_names(store: Store, count: int) -> None:
+    rows = [
+        {**_received(f"{number:03}"), **({"answers": f"a{number}"} if number % 2 else {})} for number in range(count)
+    ]
+    with store.writing() as connection:
+        insert_all(connection, {tables.received: rows[::-1]})
+    with store.reading() as connection:
+        found = [dict(row) for row in connection.execute(tables.received.select().order_by("id")).mappings()]
+    assert found == [{**dict.fromkeys(tables.received.columns.keys()), **row} for row in rows]
 
 
 def test_parents_are_written_before_children_whatever_the_order_given(store: Store) -> None:
